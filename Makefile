@@ -1,0 +1,65 @@
+# Targets of the project: `make` lists them. Each one makes what it needs first.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+BIN := .venv/bin
+# What BentoML would otherwise report to its makers at each start.
+export BENTOML_DO_NOT_TRACK := True
+
+.PHONY: help setup train serve viz test check format bento bench lock
+
+help: ## List the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
+
+setup: .venv/ready ## Make the environment in .venv, from requirements.lock
+
+# uv takes a quarter of pip's time; pip steps in where uv, which does not read pip's settings, finds no index.
+.venv/ready: pyproject.toml requirements.lock
+	python3 -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.lock uv
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint requirements.lock --editable '.[train,dev]' \
+	|| $(BIN)/pip install --quiet --constraint requirements.lock --editable '.[train,dev]'
+	@touch $@
+
+train: setup ## Retrain: kedro run
+	$(BIN)/kedro run
+
+serve: setup ## Serve at http://127.0.0.1:3000; trains first if there is no champion yet
+	@$(BIN)/bentoml models get diamonds:latest >/dev/null 2>&1 \
+	|| { echo "No champion yet: training one."; $(BIN)/kedro run; }
+	$(BIN)/bentoml serve --host 127.0.0.1
+
+viz: setup ## Look at the pipelines and the figures of the last run
+	$(BIN)/kedro viz run
+
+test: setup ## Run the tests
+	$(BIN)/pytest
+
+check: setup ## Check format, lint, types and layers
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup ## Format the code and mend what lint can mend
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+# Where the Bento finds its own requirements: those of the service, each at the version of the lock.
+bento: setup ## Build a Bento of the service and the champion, and write it whole to build/diamonds.bento
+	$(BIN)/uv pip compile --quiet --no-header --no-annotate --no-emit-index-url --constraint requirements.lock \
+	  --python $(BIN)/python --output-file src/bento-requirements.txt pyproject.toml
+	$(BIN)/bentoml build src --bentofile bentofile.yaml
+	@mkdir -p build && rm -f build/diamonds.bento
+	$(BIN)/bentoml export diamonds:latest $(CURDIR)/build/diamonds.bento
+
+bench: setup ## Run the benchmarks
+	$(BIN)/python benchmarks/one_stone.py
+
+# Both builds of XGBoost are pinned: pyproject.toml says which one a machine takes.
+lock: ## Choose versions anew
+	rm -rf build/lock && python3 -m venv build/lock && build/lock/bin/pip install --quiet uv
+	build/lock/bin/uv pip install --quiet --python build/lock/bin/python '.[train,dev]'
+	{ build/lock/bin/uv pip freeze --python build/lock/bin/python --exclude-editable | grep -E '^[A-Za-z0-9_.-]+==' \
+	  | grep -vE '^(diamonds|xgboost(-cpu)?)=='; \
+	  build/lock/bin/python -c "import xgboost as x; print('xgboost==' + x.__version__); print('xgboost-cpu==' + x.__version__)"; } \
+	| LC_ALL=C sort -f > requirements.lock

@@ -1,0 +1,1 @@
+"""Prices diamonds, keeps its own models sharp, and answers over HTTP."""

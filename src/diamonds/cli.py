@@ -1,0 +1,150 @@
+"""The command `diamonds`, for everything that is neither `kedro` nor `bentoml`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import datetime
+from functools import wraps
+from typing import Any, ParamSpec
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from sqlalchemy import Engine
+
+from diamonds.config import read_settings
+from diamonds.errors import DiamondsError
+from diamonds.store import history as memory
+from diamonds.store.database import migrate as bring_up_to_date
+from diamonds.store.database import open_database, require_current
+
+METRICS = (("mae", "MAE"), ("rmse", "RMSE"), ("r2", "R²"), ("mape", "MAPE"), ("bias", "bias"))
+
+P = ParamSpec("P")
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+
+
+# Kedro looks for this name in a project's `cli` module: `kedro history` is `diamonds history`.
+@click.group()
+@click.version_option(package_name="diamonds")
+def cli() -> None:
+    """What the project remembers, and how to steer it."""
+
+
+def plainly(command: Callable[P, None]) -> Callable[P, None]:
+    """The command, with a failure said in one line on stderr and exit status 1."""
+
+    @wraps(command)
+    def said(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except DiamondsError as error:
+            click.echo(f"diamonds: {error}", err=True)
+            raise click.exceptions.Exit(1) from error
+
+    return said
+
+
+@cli.command()
+@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="How many runs.")
+@as_json
+@plainly
+def history(limit: int, as_json: bool) -> None:
+    """Every run, and every model it trained with its metrics."""
+    runs = memory.runs(_database(), limit)
+    if as_json:
+        _print_json(runs)
+        return
+    if not runs:
+        click.echo("No run yet: `kedro run` makes the first.")
+        return
+    console = _console()
+    for run in runs:
+        console.print(f"[bold]{run['id']}[/bold] {_summary(run)}", highlight=False)
+        if run["models"]:
+            console.print(_models_table(run["models"]))
+
+
+@cli.command()
+@as_json
+@plainly
+def champion(as_json: bool) -> None:
+    """The model that serves, since when and why; exit status 1 if there is none."""
+    found = memory.champion(_database())
+    if found is None:
+        raise DiamondsError("no champion yet: `kedro run` trains and chooses one")
+    if as_json:
+        _print_json(asdict(found))
+        return
+    table = Table(show_header=False, box=None)
+    for label, value in {
+        "model": found.name,
+        "version": found.version,
+        "champion since": f"{found.promoted_at:%Y-%m-%d %H:%M:%S} UTC",
+        "because": found.reason,
+        **{name: _metric(name, value) for name, value in found.metrics.get("overall", {}).items()},
+        "files": found.artefact,
+    }.items():
+        table.add_row(f"[dim]{label}[/dim]", escape(value))
+    _console().print(table)
+
+
+@cli.command()
+@plainly
+def migrate() -> None:
+    """Bring the database's tables up to date."""
+    before, now = bring_up_to_date(open_database(read_settings()))
+    click.echo(
+        f"The tables are at revision {now}." if before == now else f"Migrated from {before or 'nothing'} to {now}."
+    )
+
+
+def _database() -> Engine:
+    engine = open_database(read_settings())
+    require_current(engine)
+    return engine
+
+
+def _summary(run: dict[str, Any]) -> str:
+    """What became of a run, in a line or two."""
+    facts = [run["outcome"]]
+    if run["rows_in"] is not None:
+        facts.append(f"{run['rows_in']:,} rows, {run['quarantined']:,} quarantined")
+    note = (run["error"] or run["decision"] or "").strip()
+    return escape(", ".join(facts) + (f"\n  {note}" if note else ""))
+
+
+def _models_table(models: list[dict[str, Any]]) -> Table:
+    table = Table("model", *(heading for _, heading in METRICS), "", box=None, padding=(0, 2))
+    for model in models:
+        overall = (model["metrics"] or {}).get("overall", {})
+        cells = [_metric(name, overall[name]) if name in overall else "" for name, _ in METRICS]
+        remark = f"failed: {model['error']}" if model["error"] else "became champion" if model["promoted"] else ""
+        table.add_row(model["name"], *cells, escape(remark))
+    return table
+
+
+def _metric(name: str, value: float) -> str:
+    if name in {"mae", "rmse", "bias"}:
+        return f"${value:,.2f}" if value >= 0 else f"-${-value:,.2f}"
+    return f"{value:.4f}" if name == "r2" else f"{value:.2%}"
+
+
+def _console() -> Console:
+    """A console as wide as its reader: the terminal, or whatever a pipe takes."""
+    return Console() if sys.stdout.isatty() else Console(width=200)
+
+
+def _print_json(value: object) -> None:
+    click.echo(json.dumps(value, indent=1, default=_json_default))
+
+
+def _json_default(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    raise TypeError(f"{value!r} has no form in JSON")

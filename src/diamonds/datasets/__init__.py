@@ -1,0 +1,14 @@
+"""Kedro datasets of our own: what reads and writes, so that nodes need not."""
+
+from diamonds.datasets.bento import BentoModelDataset
+from diamonds.datasets.champion import ChampionDataset, CurrentChampion
+from diamonds.datasets.files import FolderDataset
+from diamonds.datasets.pricer import PricerDataset
+
+__all__ = [
+    "BentoModelDataset",
+    "ChampionDataset",
+    "CurrentChampion",
+    "FolderDataset",
+    "PricerDataset",
+]

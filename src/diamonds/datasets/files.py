@@ -1,0 +1,38 @@
+"""A folder of files, read whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NoReturn
+
+from kedro.io import AbstractDataset, DatasetError
+
+
+class FolderDataset(AbstractDataset[NoReturn, dict[str, bytes]]):
+    """The content of each file of a folder with the given ending, by name, in the order of names."""
+
+    def __init__(self, *, path: str, ending: str) -> None:
+        """Name the folder and the files' ending, whose case does not matter."""
+        self._path = Path(path)
+        self._ending = ending.casefold()
+
+    def load(self) -> dict[str, bytes]:
+        """Read the files; an absent folder has none."""
+        return {path.name: path.read_bytes() for path in self._files()}
+
+    def save(self, data: NoReturn) -> None:  # noqa: ARG002 - Kedro's signature
+        """Refuse: people put files here."""
+        raise DatasetError(f"{self._path} is only read")
+
+    def _files(self) -> list[Path]:
+        if not self._path.is_dir():
+            return []
+        return sorted(
+            path for path in self._path.iterdir() if path.is_file() and path.name.casefold().endswith(self._ending)
+        )
+
+    def _exists(self) -> bool:
+        return bool(self._files())
+
+    def _describe(self) -> dict[str, Any]:
+        return {"path": str(self._path), "ending": self._ending}

@@ -1,0 +1,38 @@
+"""The exceptions of the project, each with the reason it exists.
+
+DiamondsError               whatever a caller may want to catch and show: its text is plain language
+├── ConfigurationError      a setting or parameter cannot be used
+├── DataError               a file of stones cannot be used at all (single bad rows are quarantined instead)
+├── ArtefactError           a saved pricer is missing, damaged or foreign
+├── DatabaseError           the database cannot be reached
+│   └── SchemaBehindError   it can, but its tables are behind
+└── PromotionConflictError  the champion changed while a challenger was being judged
+"""
+
+
+class DiamondsError(Exception):
+    """Something a person should read: the message says what, where and what to do."""
+
+
+class ConfigurationError(DiamondsError):
+    """A setting or a parameter cannot be used."""
+
+
+class DataError(DiamondsError):
+    """A file of stones cannot be used at all."""
+
+
+class ArtefactError(DiamondsError):
+    """A saved pricer is missing, damaged or foreign."""
+
+
+class DatabaseError(DiamondsError):
+    """The database cannot be reached."""
+
+
+class SchemaBehindError(DatabaseError):
+    """The database's tables are older than this version of the project needs."""
+
+
+class PromotionConflictError(DiamondsError):
+    """The champion changed while a challenger was being judged."""

@@ -1,0 +1,120 @@
+"""The transformers that models share, and what is assumed of a stone that was not measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+import pandas as pd
+
+from diamonds.schema import GRADES, MEASUREMENTS
+
+if TYPE_CHECKING:
+    from sklearn.base import BaseEstimator
+    from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
+
+#: The measurements that a tree model sees, beside the grades and `shape`.
+NUMBERS = ("carat", "depth", "table", "x", "y", "z")
+
+
+def one_hot_with(numbers: Sequence[str]) -> ColumnTransformer:
+    """A transformer of stones to the given numbers and one column a grade, each factor's worst left out."""
+    from sklearn.compose import make_column_transformer
+    from sklearn.preprocessing import OneHotEncoder
+
+    encoder = OneHotEncoder(categories=_grade_lists(), drop="first", sparse_output=False)
+    return make_column_transformer((encoder, list(GRADES)), ("passthrough", list(numbers)))
+
+
+def ranks_and_shape() -> ColumnTransformer:
+    """A transformer of stones to 14 columns: grades as ranks (0 is the worst), measurements, and `shape`."""
+    from sklearn.compose import make_column_transformer
+    from sklearn.preprocessing import FunctionTransformer, OrdinalEncoder
+
+    return make_column_transformer(
+        (OrdinalEncoder(categories=_grade_lists()), list(GRADES)),
+        ("passthrough", list(NUMBERS)),
+        (FunctionTransformer(shape), ["carat", "depth", "x", "y", "z"]),
+    )
+
+
+def on_log_price(estimator: BaseEstimator) -> TransformedTargetRegressor:
+    """The estimator, fitted to the logarithm of the price and answering in dollars."""
+    from sklearn.compose import TransformedTargetRegressor
+
+    return TransformedTargetRegressor(regressor=estimator, func=np.log, inverse_func=np.exp, check_inverse=False)
+
+
+def shape(stones: pd.DataFrame) -> pd.DataFrame:
+    """How a stone is built.
+
+    Five columns: box volume in mm³, carats per mm³, mean diameter in mm, length to width, and by how many percent the
+    depth that x, y and z give exceeds the stated one. A weight that its box does not explain tells of the cut more
+    than the grade does.
+    """
+    volume = stones["x"] * stones["y"] * stones["z"]
+    diameter = (stones["x"] + stones["y"]) / 2
+    return pd.DataFrame(
+        {
+            "volume": volume,
+            "density": stones["carat"] / volume,
+            "diameter": diameter,
+            "elongation": stones["x"] / stones["y"],
+            "depth_gap": 100 * stones["z"] / diameter - stones["depth"],
+        }
+    )
+
+
+@dataclass(frozen=True)
+class Proportions:
+    """What stones of each cut usually look like, to estimate the measurements that a caller left out.
+
+    Attributes:
+        by_cut: For each cut the medians of depth (%), table (%) and density (carats per mm³ of x·y·z).
+    """
+
+    by_cut: dict[str, dict[str, float]]
+
+    @classmethod
+    def of(cls, stones: pd.DataFrame) -> Self:
+        """The proportions of these stones; a cut that is not among them gets those of all."""
+        density = stones["carat"] / (stones["x"] * stones["y"] * stones["z"])
+        known = stones[["cut", "depth", "table"]].assign(density=density)
+        overall = known.drop(columns="cut").median()
+        medians = known.groupby("cut").median().reindex(GRADES["cut"]).fillna(overall)
+        names = ["depth", "table", "density"]
+        rows = medians[names].to_numpy(dtype=float).tolist()
+        return cls({cut: dict(zip(names, row, strict=True)) for cut, row in zip(GRADES["cut"], rows, strict=True)})
+
+    def complete(self, stones: pd.DataFrame) -> pd.DataFrame:
+        """The stones with each missing measurement (NaN) estimated from the rest.
+
+        Known sizes give the missing ones: depth is 200 z / (x + y) by definition, and weight is density times
+        x·y·z. Only then do the medians of the cut step in.
+        """
+        if not stones[list(MEASUREMENTS)].isna().to_numpy().any():
+            return stones
+        usual = pd.DataFrame.from_dict(self.by_cut, orient="index").loc[stones["cut"]]
+        usual = usual.set_axis(stones.index)
+        x = stones["x"].fillna(stones["y"])
+        y = stones["y"].fillna(stones["x"])
+        depth = stones["depth"].fillna(200 * stones["z"] / (x + y))
+        from_height = np.sqrt(stones["carat"] / (usual["density"] * stones["z"]))
+        given_depth = stones["depth"].fillna(usual["depth"])
+        from_weight = np.cbrt(100 * stones["carat"] / (usual["density"] * given_depth))
+        diameter = (100 * stones["z"] / stones["depth"]).fillna(from_height).fillna(from_weight)
+        x, y = x.fillna(diameter), y.fillna(diameter)
+        depth = depth.fillna(200 * stones["z"] / (x + y)).fillna(usual["depth"])
+        return stones.assign(
+            depth=depth,
+            table=stones["table"].fillna(usual["table"]),
+            x=x,
+            y=y,
+            z=stones["z"].fillna(depth / 100 * (x + y) / 2),
+        )
+
+
+def _grade_lists() -> list[list[str]]:
+    return [list(grades) for grades in GRADES.values()]

@@ -1,0 +1,156 @@
+"""The Kedro hooks that enter each run, and each model of it, in the history."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from kedro.framework.context import KedroContext
+from kedro.framework.hooks import hook_impl
+from kedro.io import DataCatalog
+from kedro.pipeline.node import Node
+from sqlalchemy import Engine
+
+from diamonds import models
+from diamonds.config import read_settings
+from diamonds.datasets import PricerDataset
+from diamonds.errors import ConfigurationError
+from diamonds.pricer import Pricer
+from diamonds.store import history
+from diamonds.store.database import open_database, require_current
+
+logger = logging.getLogger(__name__)
+
+SELECTION = (
+    "pipeline_names",
+    "namespaces",
+    "tags",
+    "node_names",
+    "from_nodes",
+    "to_nodes",
+    "load_versions",
+    "env",
+)
+
+
+class TrainingHistory:
+    """Keeps the history: a row for each run, whatever becomes of it, and for each model it trains."""
+
+    def __init__(self) -> None:
+        """Open nothing yet: hooks are made on import."""
+        self._engine: Engine | None = None
+        self._run_id = ""
+        self._project = Path()
+        self._catalog: DataCatalog | None = None
+
+    @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        """Remember where the project lies."""
+        self._project = Path(context.project_path)
+
+    @hook_impl
+    def before_pipeline_run(self, run_params: dict[str, Any], catalog: DataCatalog) -> None:
+        """Enter the run before anything is done; without a database nothing is."""
+        parameters = catalog.load("parameters")
+        _check_model_entries(parameters)
+        engine = open_database(read_settings())
+        require_current(engine)
+        self._engine, self._catalog, self._run_id = engine, catalog, run_params["run_id"]
+        selection = {key: run_params[key] for key in SELECTION if run_params.get(key)}
+        history.start_run(engine, self._run_id, selection, _plain(parameters), _code_version(self._project))
+
+    @hook_impl
+    def after_dataset_saved(self, dataset_name: str, data: Any, node: Node) -> None:  # noqa: ANN401 - Kedro's hook
+        """Enter what the run found out: its data, its models, their metrics, its decision."""
+        if self._engine is None:
+            return
+        if dataset_name == "data_report":
+            history.update_run(self._engine, self._run_id, **data)
+        elif dataset_name == "decision":
+            history.update_run(self._engine, self._run_id, decision=data["reason"])
+            logger.info("%s: %s", "Promoted" if data["promote"] else "The champion stays", data["reason"])
+        elif isinstance(data, Pricer):
+            self._record(data.name, parameters=data.summary.params, artefact=self._place_of(dataset_name))
+        elif dataset_name == f"{node.namespace}_metrics":
+            self._record(data["model"], metrics={key: data[key] for key in ("stones", "overall", "segments")})
+
+    @hook_impl
+    def on_node_error(self, error: Exception, node: Node) -> None:
+        """Enter a model that failed, with its error."""
+        if self._engine is not None and node.namespace in models.available():
+            self._record(node.namespace, error=str(error).strip())
+
+    @hook_impl
+    def after_pipeline_run(self) -> None:
+        """Close the run's row."""
+        self._finish(history.SUCCEEDED)
+
+    @hook_impl
+    def on_pipeline_error(self, error: Exception) -> None:
+        """Close the run's row, with its error."""
+        self._finish(history.FAILED, str(error).strip())
+
+    def _record(self, name: str, **values: Any) -> None:  # noqa: ANN401 - columns of trained_model
+        if self._engine is not None:
+            history.record_model(self._engine, self._run_id, name, **values)
+
+    def _finish(self, outcome: str, error: str | None = None) -> None:
+        if self._engine is not None:
+            history.finish_run(self._engine, self._run_id, outcome, error)
+            self._engine.dispose()
+            self._engine = None
+
+    def _place_of(self, dataset_name: str) -> str | None:
+        """Where the run saved a pricer: relative to the project, where it lies inside."""
+        dataset = self._catalog.get(dataset_name) if self._catalog else None
+        if not isinstance(dataset, PricerDataset):
+            return None
+        folder = dataset.folder()
+        return str(folder.relative_to(self._project) if folder.is_relative_to(self._project) else folder)
+
+
+def _check_model_entries(parameters: dict[str, Any]) -> None:
+    """Make sure that each model has an entry and each entry a model."""
+    entries = set(parameters.get("models") or {})
+    known = set(models.available())
+    if unknown := sorted(entries - known):
+        raise ConfigurationError(
+            f"conf/base/parameters_models.yml names {', '.join(unknown)},"
+            " but there is no such file in src/diamonds/models/: add it or delete the entry"
+        )
+    if missing := sorted(known - entries):
+        raise ConfigurationError(
+            f"conf/base/parameters_models.yml has no entry for {', '.join(missing)}: add one, `{missing[0]}: {{}}`"
+            " takes the model's defaults"
+        )
+
+
+def _plain(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Parameters as JSON can hold them; Kedro hands typed ones as pydantic models."""
+    return {
+        key: value.model_dump(mode="json")
+        if hasattr(value, "model_dump")
+        else _plain(value)
+        if isinstance(value, dict)
+        else value
+        for key, value in parameters.items()
+    }
+
+
+def _code_version(project: Path) -> str | None:
+    """The git commit, with a `+` where tracked files were changed since; None outside a repository."""
+    try:
+        commit = _git(project, "rev-parse", "HEAD")
+        return f"{commit}+" if _git(project, "status", "--porcelain", "--untracked-files=no") else commit
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _git(project: Path, *words: str) -> str:
+    done = subprocess.run(  # noqa: S603 - fixed words
+        ["git", "-C", str(project), *words],  # noqa: S607 - the user's own git
+        check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    return done.stdout.strip()

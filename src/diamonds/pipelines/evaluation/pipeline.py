@@ -1,0 +1,56 @@
+"""The table of contents of evaluation."""
+
+from kedro.pipeline import Node, Pipeline
+
+from diamonds import models
+from diamonds.pipelines.evaluation import nodes
+
+
+def create_pipeline() -> Pipeline:
+    """Each model judged on the holdout, then all of them against the champion."""
+    names = models.available()
+    return sum((_evaluate(name) for name in names), Pipeline([])) + Pipeline(
+        [
+            Node(
+                nodes.rank,
+                inputs=["params:promotion", *(f"{name}_metrics" for name in names)],
+                outputs="leaderboard",
+                name="rank",
+            ),
+            Node(
+                nodes.plot_leaderboard,
+                inputs=["leaderboard", "params:promotion"],
+                outputs="leaderboard_plot",
+                name="plot_leaderboard",
+            ),
+            Node(
+                nodes.judge,
+                inputs=["leaderboard", "holdout", "champion", "params:promotion"],
+                outputs="decision",
+                name="judge",
+            ),
+        ],
+        namespace="judgement",
+        prefix_datasets_with_namespace=False,
+    )
+
+
+def _evaluate(name: str) -> Pipeline:
+    return Pipeline(
+        [
+            Node(
+                nodes.evaluate,
+                inputs=[f"{name}_pricer", "holdout"],
+                outputs=f"{name}_metrics",
+                name="evaluate",
+            ),
+            Node(
+                nodes.plot_actual_against_predicted,
+                inputs=[f"{name}_pricer", "holdout"],
+                outputs=f"{name}_actual_against_predicted",
+                name="plot_actual_against_predicted",
+            ),
+        ],
+        namespace=name,
+        prefix_datasets_with_namespace=False,
+    )

@@ -1,0 +1,96 @@
+"""A fitted model with its band, its assumptions and its training stones: all that a quote needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from diamonds.features import Proportions
+from diamonds.intervals import ConformalBand
+from diamonds.schema import FEATURES, GRADES, MEASUREMENTS, contradictions
+
+if TYPE_CHECKING:
+    from sklearn.base import RegressorMixin
+
+
+@dataclass(frozen=True)
+class TrainingSummary:
+    """What a model was trained on.
+
+    Attributes:
+        data_fingerprint: Names the raw files' contents; two runs on the same files share it.
+        rows: The number of training stones.
+        params: The model's parameters, by name.
+        ranges: The least and the greatest value of each number among the training stones.
+    """
+
+    data_fingerprint: str
+    rows: int
+    params: dict[str, Any]
+    ranges: dict[str, tuple[float, float]]
+
+    @classmethod
+    def of(cls, stones: pd.DataFrame, params: dict[str, Any], data_fingerprint: str) -> TrainingSummary:
+        """The summary of a training on these stones."""
+        numbers = [column for column in FEATURES if column not in GRADES]
+        ranges = {column: (float(stones[column].min()), float(stones[column].max())) for column in numbers}
+        return cls(data_fingerprint, len(stones), params, ranges)
+
+
+@dataclass(frozen=True)
+class Pricer:
+    """A fitted model, ready to quote.
+
+    Attributes:
+        name: The model's name, as in `models`.
+        version: The run that made it; empty until it is saved.
+        estimator: The fitted scikit-learn regressor, from stones to dollars.
+        band: The band around its prices.
+        proportions: What is assumed of measurements that a caller leaves out.
+        summary: What it was trained on.
+        stones: The training stones, columns as in `schema.COLUMNS`.
+    """
+
+    name: str
+    estimator: RegressorMixin
+    band: ConformalBand
+    proportions: Proportions
+    summary: TrainingSummary
+    stones: pd.DataFrame
+    version: str = ""
+
+    def price(self, stones: pd.DataFrame) -> pd.DataFrame:
+        """Price stones whose missing measurements are NaN.
+
+        Returns:
+            A frame with the stones' index and the columns `price`, `low` and `high`, in dollars and whole cents:
+            what is judged is what is quoted.
+        """
+        complete = self.proportions.complete(stones[list(FEATURES)])
+        price = pd.Series(
+            np.asarray(self.estimator.predict(complete), dtype=float),
+            index=stones.index,
+            name="price",
+        )
+        low, high = self.band.bounds(stones["carat"], price)
+        return pd.DataFrame({"price": price, "low": low, "high": high}).round(2)
+
+    def assumed(self, stone: Mapping[str, Any]) -> list[str]:
+        """The measurements of the stone that are missing, and so were estimated."""
+        return [field for field in MEASUREMENTS if stone.get(field) is None]
+
+    def outside(self, stone: Mapping[str, Any]) -> list[str]:
+        """The features of the stone that lie beyond the training data, or that contradict its weight grossly."""
+        given = {field: stone[field] for field in FEATURES if stone.get(field) is not None}
+        beyond = {
+            field
+            for field, (least, most) in self.summary.ranges.items()
+            if field in given and not least <= given[field] <= most
+        }
+        sizes = pd.DataFrame([{size: given.get(size, np.nan) for size in ("carat", "x", "y", "z")}])
+        clashing = contradictions(sizes).iloc[0]
+        return [field for field in FEATURES if field in beyond or clashing.get(field, False)]

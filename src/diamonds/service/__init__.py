@@ -1,0 +1,1 @@
+"""The BentoML service: what is asked over HTTP, answered by the champion and logged."""

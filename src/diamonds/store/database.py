@@ -1,0 +1,121 @@
+"""The database: how it is opened, and how its tables are brought up to date."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+
+from diamonds.config import Settings
+from diamonds.errors import ConfigurationError, DatabaseError, SchemaBehindError
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+BUSY_SECONDS = 30
+#: Any number of our own: of two that migrate PostgreSQL at once, the second waits for the first.
+MIGRATION_LOCK = 53940
+
+
+def open_database(settings: Settings) -> Engine:
+    """An engine for the configured URL; a SQLite file's folder is made where it is missing.
+
+    Raises:
+        ConfigurationError: The URL is not one, or its driver is not installed.
+    """
+    try:
+        url = make_url(settings.database_url.get_secret_value())
+        if url.get_backend_name() != "sqlite":
+            return create_engine(url, pool_pre_ping=True)
+        if url.database and url.database != ":memory:":
+            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
+    except (ArgumentError, NoSuchModuleError, ImportError) as error:
+        raise ConfigurationError(
+            "DIAMONDS_DATABASE_URL is not a URL that SQLAlchemy understands"
+            " (for example postgresql+psycopg://user:password@host/name)"
+        ) from error
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_immediate)
+    return engine
+
+
+def migrate(engine: Engine) -> tuple[str | None, str]:
+    """Bring the tables up to date, in one transaction.
+
+    Returns:
+        The revision before (None for an empty database) and the one now.
+
+    Raises:
+        DatabaseError: The database cannot be reached.
+    """
+    with _reachable(engine) as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
+        before = _current(connection)
+        config = _config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+        connection.commit()
+        return before, _head()
+
+
+def require_current(engine: Engine) -> None:
+    """Make sure that the tables are up to date: SQLite's are migrated, others are only looked at.
+
+    Raises:
+        DatabaseError: The database cannot be reached.
+        SchemaBehindError: It is behind; the message says what to run.
+    """
+    with _reachable(engine) as connection:
+        current = _current(connection)
+    if current == _head():
+        return
+    if engine.dialect.name != "sqlite":
+        raise SchemaBehindError(
+            f"the database is at revision {current or 'none'}, this version needs {_head()}: run `diamonds migrate`"
+        )
+    migrate(engine)
+
+
+def _reachable(engine: Engine) -> Connection:
+    try:
+        return engine.connect()
+    except DBAPIError as error:
+        shown = engine.url.render_as_string(hide_password=True)
+        raise DatabaseError(
+            f"the database {shown} cannot be reached: {error.orig}; see DIAMONDS_DATABASE_URL"
+        ) from error
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    return config
+
+
+def _head() -> str:
+    return str(ScriptDirectory.from_config(_config()).get_current_head())
+
+
+def _current(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def _prepare_sqlite(connection: Any, record: object) -> None:  # noqa: ANN401, ARG001 - SQLAlchemy's event
+    connection.isolation_level = None  # transactions are begun by `_begin_immediate`, DDL among them
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=NORMAL")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.close()
+
+
+def _begin_immediate(connection: Connection) -> None:
+    """Take SQLite's write lock at once: a transaction that reads first could not take it later."""
+    connection.exec_driver_sql("BEGIN IMMEDIATE")

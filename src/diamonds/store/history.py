@@ -1,0 +1,184 @@
+"""The memory of training: every run, every model of it with its metrics, and every change of champion."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Engine, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from diamonds.errors import PromotionConflictError
+from diamonds.store.tables import Promotion, TrainedModel, TrainingRun
+
+RUNNING, SUCCEEDED, FAILED, INTERRUPTED = "running", "succeeded", "failed", "interrupted"
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The model that serves, and the entry that made it so."""
+
+    promotion_id: int
+    promoted_at: datetime
+    reason: str
+    name: str
+    version: str
+    trained_at: datetime
+    parameters: dict[str, Any]
+    metrics: dict[str, Any]
+    artefact: str
+
+
+def start_run(
+    engine: Engine,
+    run_id: str,
+    selection: Mapping[str, Any],
+    parameters: Mapping[str, Any],
+    code_version: str | None,
+) -> None:
+    """Enter a run that begins now; runs of this machine whose process is gone are marked as interrupted."""
+    with Session(engine) as session, session.begin():
+        for run in session.scalars(select(TrainingRun).where(TrainingRun.outcome == RUNNING)):
+            if not _is_alive(run.process):
+                run.outcome, run.error = INTERRUPTED, "the process ended before the run did"
+        session.add(
+            TrainingRun(
+                id=run_id,
+                started_at=datetime.now(UTC),
+                outcome=RUNNING,
+                process=_this_process(),
+                selection=dict(selection),
+                parameters=dict(parameters),
+                code_version=code_version,
+            )
+        )
+
+
+def update_run(engine: Engine, run_id: str, **values: Any) -> None:  # noqa: ANN401 - columns of training_run
+    """Set columns of a run's row."""
+    with Session(engine) as session, session.begin():
+        session.execute(update(TrainingRun).where(TrainingRun.id == run_id).values(**values))
+
+
+def finish_run(engine: Engine, run_id: str, outcome: str, error: str | None = None) -> None:
+    """Close a run's row."""
+    update_run(engine, run_id, finished_at=datetime.now(UTC), outcome=outcome, error=error)
+
+
+def record_model(engine: Engine, run_id: str, name: str, **values: Any) -> None:  # noqa: ANN401 - columns
+    """Enter a model that a run trained, or failed to train, or set columns of its row; its version is the run."""
+    with Session(engine) as session, session.begin():
+        row = session.scalar(select(TrainedModel).where(TrainedModel.name == name, TrainedModel.version == run_id))
+        if row is None:
+            row = TrainedModel(run_id=run_id, name=name, version=run_id, trained_at=datetime.now(UTC))
+            session.add(row)
+        for column, value in values.items():
+            setattr(row, column, value)
+
+
+def champion(engine: Engine) -> Champion | None:
+    """The model that serves now; None before the first promotion."""
+    query = (
+        select(Promotion, TrainedModel)
+        .join(
+            TrainedModel,
+            (TrainedModel.name == Promotion.to_model) & (TrainedModel.version == Promotion.to_version),
+        )
+        .order_by(Promotion.id.desc())
+        .limit(1)
+    )
+    with Session(engine) as session:
+        found = session.execute(query).first()
+    if found is None:
+        return None
+    entry, model = found
+    return Champion(
+        promotion_id=entry.id,
+        promoted_at=entry.decided_at,
+        reason=entry.reason,
+        name=model.name,
+        version=model.version,
+        trained_at=model.trained_at,
+        parameters=model.parameters or {},
+        metrics=model.metrics or {},
+        artefact=model.artefact or "",
+    )
+
+
+def promote(engine: Engine, name: str, version: str, reason: str, previous_id: int) -> None:
+    """Make a trained model the champion, as the successor of the promotion `previous_id` (0 for the first).
+
+    Entering the same promotion again changes nothing.
+
+    Raises:
+        PromotionConflictError: Another promotion succeeded it in the meantime.
+    """
+    try:
+        with Session(engine) as session, session.begin():
+            before = session.get(Promotion, previous_id)
+            session.add(
+                Promotion(
+                    previous_id=previous_id,
+                    from_model=before.to_model if before else None,
+                    from_version=before.to_version if before else None,
+                    to_model=name,
+                    to_version=version,
+                    reason=reason,
+                    decided_at=datetime.now(UTC),
+                )
+            )
+    except IntegrityError as error:
+        with Session(engine) as session:
+            there = session.scalar(select(Promotion).where(Promotion.previous_id == previous_id))
+        if there is None or (there.to_model, there.to_version) != (name, version):
+            raise PromotionConflictError(
+                f"{name} {version} was not promoted: another run changed the champion meanwhile; run again"
+            ) from error
+
+
+def runs(engine: Engine, limit: int) -> list[dict[str, Any]]:
+    """The newest runs first, each with its models (best MAE first) and whether one was promoted."""
+    with Session(engine) as session:
+        found = session.scalars(select(TrainingRun).order_by(TrainingRun.started_at.desc()).limit(limit)).all()
+        ids = [run.id for run in found]
+        models = session.scalars(select(TrainedModel).where(TrainedModel.run_id.in_(ids))).all()
+        promoted = {
+            (entry.to_model, entry.to_version)
+            for entry in session.scalars(select(Promotion).where(Promotion.to_version.in_(ids)))
+        }
+        by_run: dict[str, list[dict[str, Any]]] = {run_id: [] for run_id in ids}
+        for model in sorted(models, key=_mae):
+            row = _columns(model) | {"promoted": (model.name, model.version) in promoted}
+            by_run[model.run_id].append(row)
+        return [_columns(run) | {"models": by_run[run.id]} for run in found]
+
+
+def _mae(model: TrainedModel) -> float:
+    return float(((model.metrics or {}).get("overall") or {}).get("mae", float("inf")))
+
+
+def _columns(row: TrainingRun | TrainedModel) -> dict[str, Any]:
+    return {column.key: getattr(row, column.key) for column in type(row).__table__.columns}
+
+
+def _this_process() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def _is_alive(process: str) -> bool:
+    """Whether the process still runs; one of another machine is taken to."""
+    host, _, pid = process.rpartition(":")
+    if host != socket.gethostname():
+        return True
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,124 @@
+"""The tables, one class each; what changes here needs a migration beside it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+from sqlalchemy import (
+    JSON,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    String,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class Moment(TypeDecorator[datetime]):
+    """A moment in UTC, always aware of it; SQLite itself keeps no time zone."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: D102, ARG002
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: D102, ARG002
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+#: JSON, as PostgreSQL keeps it best. A missing value is SQL's NULL, not JSON's.
+Document = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+
+
+class Base(DeclarativeBase):
+    """All tables of the project."""
+
+    type_annotation_map: ClassVar = {
+        datetime: Moment,
+        dict[str, Any]: Document,
+        list[dict[str, Any]]: Document,
+    }
+
+
+class TrainingRun(Base):
+    """One `kedro run`, whatever became of it."""
+
+    __tablename__ = "training_run"
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    started_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
+    outcome: Mapped[str] = mapped_column(String(16))  # running, succeeded, failed or interrupted
+    error: Mapped[str | None] = mapped_column(Text)
+    process: Mapped[str] = mapped_column(String(255))  # host and process id, to tell a killed run from a running one
+    selection: Mapped[dict[str, Any]]  # what was asked for: pipelines, namespaces, tags, …
+    parameters: Mapped[dict[str, Any]]
+    code_version: Mapped[str | None] = mapped_column(String(64))  # git commit, with "+" where files were changed
+    data_fingerprint: Mapped[str | None] = mapped_column(String(64))
+    files: Mapped[list[dict[str, Any]] | None]  # name, size, sha256, rows of each
+    rows_in: Mapped[int | None]
+    quarantined: Mapped[int | None]
+    duplicates: Mapped[int | None]
+    training_rows: Mapped[int | None]
+    holdout_rows: Mapped[int | None]
+    decision: Mapped[str | None] = mapped_column(Text)  # in one sentence
+
+
+class TrainedModel(Base):
+    """One model of one run, good, bad or failed."""
+
+    __tablename__ = "trained_model"
+    __table_args__ = (UniqueConstraint("name", "version", name="one_version_a_model"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    run_id: Mapped[str] = mapped_column(ForeignKey("training_run.id"))
+    name: Mapped[str] = mapped_column(String(64))
+    version: Mapped[str] = mapped_column(String(64))
+    trained_at: Mapped[datetime]
+    parameters: Mapped[dict[str, Any] | None]
+    metrics: Mapped[dict[str, Any] | None]
+    artefact: Mapped[str | None] = mapped_column(Text)  # a folder, relative to the project where it lies inside
+    error: Mapped[str | None] = mapped_column(Text)
+
+
+class Promotion(Base):
+    """One change of champion. The newest row names the present one; rows are never edited."""
+
+    __tablename__ = "promotion"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    previous_id: Mapped[int] = mapped_column(unique=True)  # 0 for the first; two successors cannot both be kept
+    from_model: Mapped[str | None] = mapped_column(String(64))
+    from_version: Mapped[str | None] = mapped_column(String(64))
+    to_model: Mapped[str] = mapped_column(String(64))
+    to_version: Mapped[str] = mapped_column(String(64))
+    reason: Mapped[str] = mapped_column(Text)
+    decided_at: Mapped[datetime]
+
+
+class Traffic(Base):
+    """One exchange over HTTP. A body that is not JSON is kept as a JSON string."""
+
+    __tablename__ = "traffic"
+    __table_args__ = (Index("traffic_received_at", "received_at"),)
+
+    request_id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    received_at: Mapped[datetime]
+    duration_ms: Mapped[float]
+    method: Mapped[str] = mapped_column(String(16))
+    path: Mapped[str] = mapped_column(Text)
+    status: Mapped[int]
+    request_body: Mapped[Any | None] = mapped_column(Document)
+    response_body: Mapped[Any | None] = mapped_column(Document)
+    model: Mapped[str | None] = mapped_column(String(64))
+    version: Mapped[str | None] = mapped_column(String(64))
+    client: Mapped[str | None] = mapped_column(String(255))
