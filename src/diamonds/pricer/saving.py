@@ -120,7 +120,10 @@ def _library_versions() -> dict[str, str]:
 def _read_manifest(folder: Path) -> dict[str, Any]:
     try:
         manifest = json.loads((folder / MANIFEST).read_bytes())
-        found, known = manifest["format"], isinstance(manifest["parts"], dict)
+        found, known = (
+            manifest["format"],
+            isinstance(manifest["parts"], dict) and {"name", "version"} <= manifest.keys(),
+        )
     except FileNotFoundError as error:
         raise ArtefactError(f"there is no saved pricer at {folder}: {MANIFEST} is missing") from error
     except (OSError, ValueError, TypeError, KeyError) as error:
@@ -139,7 +142,10 @@ def _read_parts(folder: Path, hashes: dict[str, str]) -> dict[str, bytes]:
         raise ArtefactError(f"{folder} is incomplete: {', '.join(missing)} missing")
     if extra := sorted(there - hashes.keys()):
         raise ArtefactError(f"{folder} holds what its manifest does not name: {', '.join(extra)}")
-    parts = {part: (folder / part).read_bytes() for part in hashes}
+    try:
+        parts = {part: (folder / part).read_bytes() for part in hashes}
+    except OSError as error:
+        raise ArtefactError(f"{folder} cannot be read: {error}") from error
     for part, content in parts.items():
         if hashlib.sha256(content).hexdigest() != hashes[part]:
             raise ArtefactError(f"{folder / part} was changed after it was saved: its sha256 does not match")
@@ -161,10 +167,11 @@ def _dump(estimator: RegressorMixin) -> dict[str, bytes]:
 
 def _restore(parts: dict[str, bytes]) -> RegressorMixin:
     import skops.io
+    from skops.io.exceptions import UntrustedTypesFoundException
 
     try:
         estimator = skops.io.loads(parts["estimator.skops"], trusted=list(TRUSTED_TYPES))
-    except skops.exceptions.UntrustedTypesFoundException as error:
+    except UntrustedTypesFoundException as error:
         raise ArtefactError(f"the saved estimator holds a type that is not trusted: {error}") from error
     if "booster.json" in parts:
         _final_step(estimator).load_model(bytearray(parts["booster.json"]))

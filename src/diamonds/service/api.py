@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 
 import bentoml
-from bentoml.exceptions import BentoMLException, ServiceUnavailable
+from bentoml.exceptions import NotFound, ServiceUnavailable
 
 from diamonds.schema import Diamond
 from diamonds.service import answers, state
@@ -14,6 +14,9 @@ from diamonds.service.hooks import Door, RequestHook, current
 from diamonds.service.state import LoadedChampion, Serving
 
 logger = logging.getLogger(__name__)
+
+#: Named in bentofile.yaml too, so that a Bento carries it.
+CHAMPION = "diamonds:latest"
 
 serving = Serving()
 
@@ -27,8 +30,6 @@ serving = Serving()
 class Diamonds:
     """Prices of diamonds, and stones like them, from the champion of the models trained so far."""
 
-    stored_champion = bentoml.models.BentoModel("diamonds:latest")
-
     @bentoml.on_deployment
     def prepare() -> None:
         """Do what is done once, before any worker starts."""
@@ -37,7 +38,7 @@ class Diamonds:
     @bentoml.on_startup
     def open(self) -> None:
         """Load the champion and open the way to the traffic log."""
-        serving.open(self._champion_folder())
+        serving.open(_champion_folder())
 
     @bentoml.on_shutdown
     def close(self) -> None:
@@ -60,15 +61,6 @@ class Diamonds:
         """Whether there is a champion to answer with."""
         return serving.champion is not None
 
-    def _champion_folder(self) -> Path | None:
-        try:
-            return Path(self.stored_champion.path)
-        except BentoMLException:
-            logger.error(
-                "there is no champion yet, so no price is quoted: train one with `kedro run`, then start again"
-            )
-            return None
-
 
 Diamonds.add_asgi_middleware(  # type: ignore[attr-defined]  # the decorator made it a Service
     RequestHook,
@@ -87,3 +79,12 @@ def _answering() -> tuple[LoadedChampion, str]:
     exchange = current.get()
     exchange.answered_by = serving.champion.pricer
     return serving.champion, exchange.request_id
+
+
+def _champion_folder() -> Path | None:
+    """Where the champion lies: in the Bento that is served, or in the model store of this machine."""
+    try:
+        return Path(bentoml.models.get(CHAMPION).path)
+    except NotFound:
+        logger.error("there is no champion yet, so no price is quoted: train one with `kedro run`, then start again")
+        return None

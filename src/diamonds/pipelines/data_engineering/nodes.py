@@ -4,7 +4,7 @@ import csv
 import difflib
 import hashlib
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -134,7 +134,7 @@ def _read_file(name: str, content: bytes) -> pd.DataFrame:
         reader = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
         header = [column.strip().casefold() for column in next(reader)]
         _check_header(name, header)
-        lines = [(reader.line_num, row) for row in reader if any(field.strip() for field in row)]
+        lines = [(line, row) for line, row in _numbered(reader) if any(field.strip() for field in row)]
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{name} is not a CSV file in UTF-8 ({error})") from error
     if not lines:
@@ -143,6 +143,14 @@ def _read_file(name: str, content: bytes) -> pd.DataFrame:
     frame = pd.DataFrame(rows, columns=header, dtype=str)
     frame["extra"] = [len(row) - len(header) for _, row in lines]
     return frame.assign(file=name, line=[line for line, _ in lines])[[*PLACE, *COLUMNS, "extra"]]
+
+
+def _numbered(reader: Any) -> Iterator[tuple[int, list[str]]]:  # noqa: ANN401 - csv's reader has no public type
+    """Each row and the line it begins on, counted from 1: a quoted field may span several."""
+    begins = reader.line_num + 1
+    for row in reader:
+        yield begins, row
+        begins = reader.line_num + 1
 
 
 def _check_header(name: str, header: list[str]) -> None:

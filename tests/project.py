@@ -1,0 +1,140 @@
+"""Projects of their own for tests, and the service as they run it."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+from diamonds.config import Settings
+
+ROOT = Path(__file__).parents[1]
+START_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project folder of its own, with the tools that a person would call in it."""
+
+    folder: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        kept = {
+            key: value for key, value in os.environ.items() if not key.startswith(("DIAMONDS_", "BENTOML_", "KEDRO_"))
+        }
+        return kept | {
+            "PYTHONPATH": str(self.folder / "src"),
+            "BENTOML_HOME": str(self.folder / "bentoml"),
+            "BENTOML_DO_NOT_TRACK": "True",
+            "COLUMNS": "200",
+        }
+
+    @property
+    def raw(self) -> Path:
+        return self.folder / "data/01_raw/appraisals"
+
+    @property
+    def settings(self) -> Settings:
+        return Settings(database_url=f"sqlite:///{self.folder}/data/diamonds.db")
+
+    def run(self, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        program = Path(sys.executable).with_name(words[0])
+        return subprocess.run(
+            [program, *words[1:]],
+            cwd=self.folder,
+            env=self.environment | environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+
+    def succeed(self, *words: str, **environment: str) -> str:
+        done = self.run(*words, **environment)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def newest(self, dataset: str) -> Path:
+        """The newest version of a versioned dataset, by its path below data/."""
+        place = self.folder / "data" / dataset
+        return max(place.iterdir()) / place.name
+
+
+def make_project(folder: Path, raw: dict[str, str | bytes]) -> Project:
+    """A fresh copy of the project with only these raw files."""
+    ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
+    shutil.copytree(ROOT / "src", folder / "src", ignore=ignored)
+    shutil.copytree(ROOT / "conf", folder / "conf", ignore=shutil.ignore_patterns("*.local.yml"))
+    for name in ("pyproject.toml", "bentofile.yaml", "requirements.lock", ".telemetry"):
+        shutil.copy(ROOT / name, folder / name)
+    project = Project(folder)
+    project.raw.mkdir(parents=True)
+    for name, content in raw.items():
+        (project.raw / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    return project
+
+
+def quick(project: Project) -> Project:
+    (project.folder / "conf/local/parameters.yml").write_text(
+        "tuning: {trials: 1, timeout: 60, folds: 2, seed: 42}\ncalibration: {confidence: 0.9, folds: 2, seed: 42}\n"
+    )
+    return project
+
+
+@dataclass(frozen=True)
+class Served:
+    """A running service."""
+
+    project: Project
+    process: subprocess.Popen[bytes]
+    url: str
+    log: Path
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def serve(project: Project, *, until: int = 200, **environment: str) -> Served:
+    """Start `bentoml serve` and wait until /readyz answers with this status."""
+    port = free_port()
+    log = project.folder / f"serve-{port}.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [Path(sys.executable).with_name("bentoml"), "serve", "--host", "127.0.0.1", "--port", str(port)],
+            cwd=project.folder,
+            env=project.environment | environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    served = Served(project, process, f"http://127.0.0.1:{port}", log)
+    deadline = time.monotonic() + START_SECONDS
+    while status_of(f"{served.url}/readyz") != until:
+        if process.poll() is not None or time.monotonic() > deadline:
+            process.kill()
+            raise AssertionError(log.read_text())
+        time.sleep(0.1)  # a server that is not up yet has no event to wait for
+    return served
+
+
+def stop(served: Served) -> None:
+    served.process.terminate()
+    served.process.wait(30)
+
+
+def status_of(url: str) -> int | None:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - our own loopback address
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+    except OSError:
+        return None

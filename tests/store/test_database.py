@@ -1,0 +1,90 @@
+import threading
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import inspect, text
+
+from diamonds.config import Settings
+from diamonds.errors import ConfigurationError, DatabaseError, SchemaBehindError
+from diamonds.store.database import migrate, open_database, require_current
+from diamonds.store.tables import Base
+
+
+def test_the_migrations_make_exactly_the_tables_of_the_code(database):
+    with database.connect() as connection:
+        differences = compare_metadata(
+            MigrationContext.configure(connection, opts={"compare_type": False}), Base.metadata
+        )
+
+    assert differences == []
+
+
+def test_migrating_twice_changes_nothing(database):
+    assert migrate(database) == ("0001", "0001")
+
+
+def test_two_that_migrate_at_once_do_not_collide(tmp_path):
+    settings = Settings(database_url=f"sqlite:///{tmp_path}/new/d.db")
+    engines = [open_database(settings) for _ in range(4)]
+    failures = []
+
+    def work(engine):
+        try:
+            migrate(engine)
+        except Exception as error:  # noqa: BLE001 - a thread's failure is told to the test
+            failures.append(error)
+
+    threads = [threading.Thread(target=work, args=[engine]) for engine in engines]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert failures == []
+    assert "traffic" in inspect(engines[0]).get_table_names()
+    for engine in engines:
+        engine.dispose()
+
+
+def test_sqlite_is_brought_up_to_date_by_whoever_comes_first(tmp_path):
+    engine = open_database(Settings(database_url=f"sqlite:///{tmp_path}/d.db"))
+
+    require_current(engine)
+
+    assert {"training_run", "trained_model", "promotion", "traffic"} <= set(inspect(engine).get_table_names())
+    engine.dispose()
+
+
+def test_postgresql_is_left_alone_and_what_to_run_is_said(postgresql_url):
+    engine = open_database(Settings(database_url=postgresql_url))
+
+    with pytest.raises(SchemaBehindError, match="is at revision none, this version needs 0001: run `diamonds migrate`"):
+        require_current(engine)
+
+    assert inspect(engine).get_table_names() == []
+    engine.dispose()
+
+
+def test_a_database_that_is_away_is_named_without_its_password():
+    engine = open_database(Settings(database_url="postgresql+psycopg://francesco:secret@127.0.0.1:1/diamonds"))
+
+    with pytest.raises(DatabaseError, match=r"127.0.0.1:1/diamonds cannot be reached") as caught:
+        require_current(engine)
+
+    assert "secret" not in str(caught.value)
+    assert "DIAMONDS_DATABASE_URL" in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["", "nonsense", "oracle+nothing://x"])
+def test_a_url_that_is_none_is_refused_in_plain_words(url):
+    with pytest.raises(ConfigurationError, match="DIAMONDS_DATABASE_URL is not a URL"):
+        open_database(Settings(database_url=url))
+
+
+def test_sqlite_keeps_what_was_committed_in_wal(tmp_path):
+    engine = open_database(Settings(database_url=f"sqlite:///{tmp_path}/d.db"))
+
+    with engine.connect() as connection:
+        assert connection.execute(text("PRAGMA journal_mode")).scalar() == "wal"
+    engine.dispose()

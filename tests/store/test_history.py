@@ -1,0 +1,108 @@
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from diamonds.errors import PromotionConflictError
+from diamonds.store import history
+from diamonds.store.tables import Promotion, TrainingRun
+
+METRICS = {"stones": 10, "overall": {"mae": 254.28}, "segments": {}}
+
+
+def run_with_model(engine, run_id, name="linear", mae=500.0):
+    history.start_run(engine, run_id, {}, {"split": {"holdout": 0.2}}, "abc123")
+    history.record_model(engine, run_id, name, parameters={"n": 1}, artefact=f"data/06_models/{run_id}")
+    history.record_model(engine, run_id, name, metrics={"overall": {"mae": mae}})
+    history.finish_run(engine, run_id, history.SUCCEEDED)
+
+
+def test_a_run_and_its_models_are_kept_with_their_metrics(database):
+    run_with_model(database, "r1")
+    history.update_run(database, "r1", rows_in=100, quarantined=3, files=[{"name": "a.csv", "rows": 100}])
+
+    (run,) = history.runs(database, limit=10)
+
+    assert (run["id"], run["outcome"], run["rows_in"], run["quarantined"]) == ("r1", "succeeded", 100, 3)
+    assert run["files"] == [{"name": "a.csv", "rows": 100}]
+    assert run["parameters"] == {"split": {"holdout": 0.2}}
+    assert run["started_at"] <= run["finished_at"] <= datetime.now(UTC)
+    (model,) = run["models"]
+    assert (model["name"], model["version"], model["metrics"]) == ("linear", "r1", {"overall": {"mae": 500.0}})
+    assert model["parameters"] == {"n": 1}
+    assert not model["promoted"]
+
+
+def test_the_newest_run_and_the_best_model_come_first(database):
+    for number in range(3):
+        run_with_model(database, f"r{number}")
+    history.record_model(database, "r2", "xgboost", metrics=METRICS)
+    history.record_model(database, "r2", "broken", error="no such column")
+
+    runs = history.runs(database, limit=2)
+
+    assert [run["id"] for run in runs] == ["r2", "r1"]
+    assert [model["name"] for model in runs[0]["models"]] == ["xgboost", "linear", "broken"]
+
+
+def test_there_is_no_champion_before_the_first_promotion(database):
+    assert history.champion(database) is None
+
+
+def test_the_newest_promotion_names_the_champion(database):
+    run_with_model(database, "r1")
+    run_with_model(database, "r2", "xgboost")
+
+    history.promote(database, "linear", "r1", "the first", previous_id=0)
+    first = history.champion(database)
+    history.promote(database, "xgboost", "r2", "better", previous_id=first.promotion_id)
+    second = history.champion(database)
+
+    assert (first.name, first.version, first.artefact) == ("linear", "r1", "data/06_models/r1")
+    assert (second.name, second.version, second.reason) == ("xgboost", "r2", "better")
+    with Session(database) as session:
+        entries = session.scalars(select(Promotion).order_by(Promotion.id)).all()
+        assert [(e.from_model, e.to_model) for e in entries] == [(None, "linear"), ("linear", "xgboost")]
+
+
+def test_two_challengers_cannot_both_succeed_the_same_champion(database):
+    run_with_model(database, "r1")
+    run_with_model(database, "r2")
+    history.promote(database, "linear", "r1", "the first", previous_id=0)
+
+    with pytest.raises(PromotionConflictError, match="linear r2 was not promoted: another run changed the champion"):
+        history.promote(database, "linear", "r2", "also the first", previous_id=0)
+
+    assert history.champion(database).version == "r1"
+
+
+def test_entering_the_same_promotion_again_changes_nothing(database):
+    run_with_model(database, "r1")
+
+    for _ in range(2):
+        history.promote(database, "linear", "r1", "the first", previous_id=0)
+
+    with Session(database) as session:
+        assert len(session.scalars(select(Promotion)).all()) == 1
+
+
+def test_a_run_whose_process_is_gone_is_marked_when_the_next_begins(database):
+    gone = subprocess.run(
+        [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True, check=True
+    )
+    history.start_run(database, "killed", {}, {}, None)
+    history.start_run(database, "alive", {}, {}, None)
+    with Session(database) as session, session.begin():
+        host = session.get(TrainingRun, "killed").process.rpartition(":")[0]
+        session.get(TrainingRun, "killed").process = f"{host}:{gone.stdout.strip()}"
+        assert session.get(TrainingRun, "alive").process == f"{host}:{os.getpid()}"
+
+    history.start_run(database, "next", {}, {}, None)
+
+    outcomes = {run["id"]: (run["outcome"], run["error"]) for run in history.runs(database, limit=10)}
+    assert outcomes["killed"] == ("interrupted", "the process ended before the run did")
+    assert outcomes["alive"] == outcomes["next"] == ("running", None)

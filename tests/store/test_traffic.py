@@ -1,0 +1,63 @@
+from datetime import UTC, datetime
+
+import pytest
+from sqlalchemy import select
+
+from diamonds.store import traffic
+from diamonds.store.tables import Traffic
+
+
+def exchange(request_id="01a1fe29-1393-7e73-ba41-cec47f42b9d1", **changes):
+    return {
+        "request_id": request_id,
+        "received_at": datetime(2026, 11, 21, 12, 0, tzinfo=UTC),
+        "duration_ms": 1.5,
+        "method": "POST",
+        "path": "/predict",
+        "status": 200,
+        "request_body": {"carat": 1.1},
+        "response_body": {"price": 4733.12},
+        "model": "xgboost",
+        "version": "v1",
+        "client": "127.0.0.1",
+    } | changes
+
+
+def rows(engine):
+    with engine.connect() as connection:
+        return [row._asdict() for row in connection.execute(select(Traffic.__table__).order_by(Traffic.request_id))]
+
+
+def test_an_exchange_is_kept_as_it_was(database):
+    traffic.record(database, [exchange()])
+
+    assert rows(database) == [exchange()]
+
+
+def test_the_same_exchange_twice_is_one_row(database):
+    traffic.record(database, [exchange(), exchange("other")])
+    traffic.record(database, [exchange(status=500), exchange("third")])
+
+    assert [(row["request_id"], row["status"]) for row in rows(database)] == [
+        ("01a1fe29-1393-7e73-ba41-cec47f42b9d1", 200),
+        ("other", 200),
+        ("third", 200),
+    ]
+
+
+@pytest.mark.parametrize(
+    "body", ["not JSON at all", [1, 2], {"deep": {"er": [None]}}, "", None, 'quote " and \\ and \u00e9']
+)
+def test_bodies_of_any_kind_come_back(database, body):
+    traffic.record(database, [exchange(request_body=body)])
+
+    assert rows(database)[0]["request_body"] == body
+
+
+@pytest.mark.parametrize("body", ["a\x00b", {"key\x00": "\x00"}, ["\ud800"]])
+def test_what_postgresql_cannot_store_as_it_is_is_stored_legibly(database, body):
+    traffic.record(database, [exchange(request_body=body), exchange("second")])
+
+    kept = rows(database)
+    assert len(kept) == 2
+    assert kept[0]["request_body"] is not None

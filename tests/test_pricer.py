@@ -1,0 +1,160 @@
+import hashlib
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+import skops.io
+from sklearn.tree import DecisionTreeRegressor
+
+from diamonds import models
+from diamonds.errors import ArtefactError
+from diamonds.features import Proportions
+from diamonds.intervals import ConformalBand
+from diamonds.pricer import Pricer, TrainingSummary, load, save
+from diamonds.schema import FEATURES, MEASUREMENTS
+
+STONE = {
+    "carat": 1.0,
+    "cut": "Ideal",
+    "color": "G",
+    "clarity": "VS2",
+    "depth": 61.8,
+    "table": 57.0,
+    "x": 6.4,
+    "y": 6.4,
+    "z": 3.96,
+}
+
+
+class Foreign(DecisionTreeRegressor):
+    """A type of nobody's list."""
+
+
+def make(stones, estimator=None):
+    module = models.get("linear")
+    estimator = estimator or module.build(module.Params()).fit(stones[list(FEATURES)], stones["price"])
+    band = ConformalBand(0.9, {"any": (0.5, 2.0)})
+    return Pricer("linear", estimator, band, Proportions.of(stones), TrainingSummary.of(stones, {}, "f"), stones)
+
+
+@pytest.fixture(scope="module")
+def pricer(stones):
+    return make(stones)
+
+
+@pytest.fixture
+def saved(pricer, tmp_path):
+    save(pricer, tmp_path / "saved", version="v1")
+    return tmp_path / "saved"
+
+
+def test_a_price_lies_in_its_band_in_whole_cents(pricer, stones):
+    priced = pricer.price(stones)
+
+    assert (priced["low"] <= priced["price"]).all()
+    assert (priced["price"] <= priced["high"]).all()
+    assert priced.equals(priced.round(2))
+
+
+def test_prices_with_estimated_measurements_are_close_to_those_with_measured_ones(pricer, stones):
+    four_cs = stones.assign(**dict.fromkeys(MEASUREMENTS, np.nan))
+
+    ratio = pricer.price(four_cs)["price"] / pricer.price(stones)["price"]
+
+    assert ratio.sub(1).abs().median() < 0.05
+
+
+def test_what_was_not_given_is_named(pricer):
+    assert pricer.assumed({"carat": 1.0, "x": 6.4, "depth": None}) == ["depth", "table", "y", "z"]
+    assert pricer.assumed(STONE) == []
+
+
+def test_what_lies_beyond_the_training_data_is_named(pricer, stones):
+    assert pricer.outside(STONE) == []
+    assert pricer.outside(STONE | {"carat": stones["carat"].max() + 0.01, "table": 20.0}) == ["carat", "table"]
+
+
+def test_a_size_that_contradicts_the_weight_is_named(pricer):
+    """It may lie inside the range of the training data all the same."""
+    assert pricer.outside(STONE | {"carat": 0.3, "x": 9.0}) == ["x"]
+
+
+def test_saving_never_overwrites(pricer, saved):
+    with pytest.raises(ArtefactError, match="a saved pricer is never changed"):
+        save(pricer, saved, version="v2")
+
+
+def test_a_save_that_fails_leaves_nothing_behind(pricer, tmp_path):
+    (tmp_path / "file").touch()
+
+    with pytest.raises(ArtefactError, match="could not be written"):
+        save(pricer, tmp_path / "file" / "saved", version="v1")
+
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_missing_pricer_is_said_to_be_missing(tmp_path):
+    with pytest.raises(ArtefactError, match=r"there is no saved pricer at .*nowhere: manifest.json is missing"):
+        load(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("part", ["pricer.json", "stones.parquet", "estimator.skops"])
+def test_a_changed_byte_is_refused_by_the_name_of_its_part(saved, part):
+    content = bytearray((saved / part).read_bytes())
+    content[len(content) // 2] ^= 1
+    (saved / part).write_bytes(content)
+
+    with pytest.raises(ArtefactError, match=f"{part} was changed after it was saved"):
+        load(saved)
+
+
+def test_a_missing_or_an_extra_part_is_refused_by_its_name(saved, tmp_path):
+    extra = tmp_path / "extra"
+    shutil.copytree(saved, extra)
+    (extra / "more.json").write_text("{}")
+    (saved / "pricer.json").unlink()
+
+    with pytest.raises(ArtefactError, match=r"incomplete: pricer.json missing"):
+        load(saved)
+    with pytest.raises(ArtefactError, match=r"does not name: more.json"):
+        load(extra)
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"{}",
+        b'{"format": 1, "parts": []}',
+        b'{"format": 1, "parts": {}}',
+        b'{"format": 99, "parts": {}}',
+    ],
+)
+def test_a_damaged_or_foreign_manifest_is_refused(saved, manifest):
+    (saved / "manifest.json").write_bytes(manifest)
+
+    with pytest.raises(ArtefactError, match=r"manifest.json is (damaged|of format)"):
+        load(saved)
+
+
+def test_a_type_that_is_not_trusted_is_refused(saved, stones, tmp_path):
+    """Even under a manifest whose hashes are right: skops builds only the types that are listed."""
+    content = skops.io.dumps(Foreign())
+    (saved / "estimator.skops").write_bytes(content)
+    manifest = json.loads((saved / "manifest.json").read_text())
+    manifest["parts"]["estimator.skops"] = hashlib.sha256(content).hexdigest()
+    (saved / "manifest.json").write_text(json.dumps(manifest))
+
+    with pytest.raises(ArtefactError, match="type that is not trusted"):
+        load(saved)
+
+
+def test_the_manifest_says_what_it_was_saved_with(saved):
+    manifest = json.loads((saved / "manifest.json").read_text())
+
+    assert (manifest["name"], manifest["version"]) == ("linear", "v1")
+    assert manifest["libraries"]["pandas"] == pd.__version__
