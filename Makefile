@@ -53,7 +53,8 @@ bento: setup ## Build a Bento of the service and the champion, and write it whol
 	$(BIN)/bentoml export diamonds:latest $(CURDIR)/build/diamonds.bento
 
 bench: setup ## Run the benchmarks
-	$(BIN)/python benchmarks/one_stone.py
+	$(BIN)/python benchmarks/similar.py
+	$(BIN)/python benchmarks/run.py
 
 # Both builds of XGBoost are pinned: pyproject.toml says which one a machine takes.
 lock: ## Choose versions anew

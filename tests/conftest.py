@@ -1,5 +1,6 @@
 """What several tests share: stones, projects of their own, databases and a running service."""
 
+import shutil
 import time
 from collections.abc import Iterator
 
@@ -33,6 +34,21 @@ def stones(classic) -> pd.DataFrame:
 def small(tmp_path, stones) -> Project:
     """A project with 3,000 stones and a search of one trial: a run takes seconds."""
     return quick(make_project(tmp_path / "project", {"spring.csv": stones.to_csv(index=False)}))
+
+
+@pytest.fixture(scope="session")
+def small_trained_once(tmp_path_factory, stones) -> Project:
+    project = quick(
+        make_project(tmp_path_factory.mktemp("small") / "project", {"spring.csv": stones.to_csv(index=False)})
+    )
+    project.succeed("kedro", "run")
+    return project
+
+
+@pytest.fixture
+def small_trained(small_trained_once, tmp_path) -> Project:
+    """Such a project after its first run; each test has a copy of its own."""
+    return Project(shutil.copytree(small_trained_once.folder, tmp_path / "project"))
 
 
 @pytest.fixture(scope="session")

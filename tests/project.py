@@ -8,12 +8,14 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from diamonds.config import Settings
 
 ROOT = Path(__file__).parents[1]
+BENTOML = Path(sys.executable).with_name("bentoml")
 START_SECONDS = 60
 
 
@@ -103,13 +105,20 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def serve(project: Project, *, until: int = 200, **environment: str) -> Served:
+def serve(
+    project: Project,
+    *,
+    until: int = 200,
+    program: Path = BENTOML,
+    words: Sequence[str] = (),
+    **environment: str,
+) -> Served:
     """Start `bentoml serve` and wait until /readyz answers with this status."""
     port = free_port()
     log = project.folder / f"serve-{port}.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [Path(sys.executable).with_name("bentoml"), "serve", "--host", "127.0.0.1", "--port", str(port)],
+            [program, "serve", *words, "--host", "127.0.0.1", "--port", str(port)],
             cwd=project.folder,
             env=project.environment | environment,
             stdout=output,

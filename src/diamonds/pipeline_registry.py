@@ -14,4 +14,4 @@ def register_pipelines() -> dict[str, Pipeline]:
     stages: dict[str, Pipeline] = {
         name: importlib.import_module(f"{pipelines.__name__}.{name}").create_pipeline() for name in names
     }
-    return stages | {"__default__": sum(stages.values(), Pipeline([]))}
+    return {"__default__": sum(stages.values(), Pipeline([]))} | stages

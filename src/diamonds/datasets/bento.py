@@ -22,8 +22,9 @@ class BentoModelDataset(AbstractDataset[CurrentChampion, str]):
     name it.
     """
 
-    def __init__(self, *, name: str) -> None:
+    def __init__(self, *, name: str, metadata: dict[str, Any] | None = None) -> None:
         """Name the model in the store."""
+        self.metadata = metadata
         self._name = name
 
     def load(self) -> str:

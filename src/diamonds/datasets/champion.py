@@ -28,8 +28,9 @@ class CurrentChampion:
 class ChampionDataset(AbstractDataset[dict[str, Any], CurrentChampion | None]):
     """Loads the present champion, None before the first; saving a decision to promote makes a new one."""
 
-    def __init__(self, *, path: str) -> None:
+    def __init__(self, *, path: str, metadata: dict[str, Any] | None = None) -> None:
         """Name the folder that relative places of saved pricers start from."""
+        self.metadata = metadata
         self._root = Path(path)
 
     def load(self) -> CurrentChampion | None:

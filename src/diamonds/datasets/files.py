@@ -11,8 +11,9 @@ from kedro.io import AbstractDataset, DatasetError
 class FolderDataset(AbstractDataset[NoReturn, dict[str, bytes]]):
     """The content of each file of a folder with the given ending, by name, in the order of names."""
 
-    def __init__(self, *, path: str, ending: str) -> None:
+    def __init__(self, *, path: str, ending: str, metadata: dict[str, Any] | None = None) -> None:
         """Name the folder and the files' ending, whose case does not matter."""
+        self.metadata = metadata
         self._path = Path(path)
         self._ending = ending.casefold()
 

@@ -39,5 +39,7 @@ def create_pipeline() -> Pipeline:
                 outputs="data_report",
                 name="report",
             ),
-        ]
+        ],
+        namespace="data_engineering",
+        prefix_datasets_with_namespace=False,
     )

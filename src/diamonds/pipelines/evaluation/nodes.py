@@ -12,6 +12,7 @@ from diamonds.pricer import Pricer
 
 #: More points than this make a figure slow to open and no clearer.
 MOST_POINTS = 3000
+LOG_DOLLARS = {"type": "log", "tickvals": [200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000], "tickformat": "$,d"}
 
 
 class Promotion(BaseModel, extra="forbid"):
@@ -118,8 +119,8 @@ def plot_actual_against_predicted(pricer: Pricer, holdout: pd.DataFrame) -> go.F
     )
     figure.update_layout(
         title=f"{pricer.name}: predicted against actual price of {len(shown):,} holdout stones",
-        xaxis={"title": "actual price, USD", "type": "log"},
-        yaxis={"title": "predicted price, USD", "type": "log"},
+        xaxis={"title": "actual price, USD", **LOG_DOLLARS},
+        yaxis={"title": "predicted price, USD", **LOG_DOLLARS},
     )
     return figure
 
@@ -134,6 +135,8 @@ def plot_leaderboard(leaderboard: list[dict[str, Any]], promotion: Promotion) ->
             y=[row["model"] for row in worst_first],
             text=[_shown(promotion.metric, value) for value in values],
             orientation="h",
+            textposition="outside",
+            cliponaxis=False,
         )
     )
     figure.update_layout(

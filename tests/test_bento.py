@@ -1,0 +1,79 @@
+"""A Bento of the service, in an environment that holds nothing but what the Bento asks for."""
+
+import json
+import shutil
+import subprocess
+import sys
+import tarfile
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from project import ROOT, Project, serve, stop
+
+BIN = Path(sys.executable).parent
+
+
+@pytest.fixture(scope="module")
+def bento(small_trained_once, tmp_path_factory) -> Path:
+    """The Bento of a small project, unpacked; built by the target that people call."""
+    project = Project(shutil.copytree(small_trained_once.folder, tmp_path_factory.mktemp("bento") / "project"))
+    shutil.copy(ROOT / "Makefile", project.folder)
+    shutil.copy(ROOT / "README.md", project.folder)
+    subprocess.run(
+        ["make", "bento", "--old-file=setup", f"BIN={BIN}"],
+        cwd=project.folder, env=project.environment, check=True, capture_output=True,
+    )  # fmt: skip
+    unpacked = project.folder / "unpacked"
+    with tarfile.open(project.folder / "build/diamonds.bento") as archive:
+        archive.extractall(unpacked, filter="data")
+    return unpacked
+
+
+def test_a_bento_serves_where_only_its_own_requirements_are_installed(bento, tmp_path):
+    environment = tmp_path / "venv"
+    subprocess.run([sys.executable, "-m", "venv", environment], check=True)
+    python = environment / "bin/python"
+    requirements = bento / "env/python/requirements.txt"
+    subprocess.run([BIN / "uv", "pip", "install", "--quiet", "--python", python, "-r", requirements], check=True)
+    kedro = subprocess.run([python, "-c", "import kedro"], capture_output=True, text=True, check=False)
+    assert "No module named 'kedro'" in kedro.stderr
+
+    running = serve(
+        Project(bento),
+        program=environment / "bin/bentoml",
+        words=["."],
+        PYTHONPATH="",
+        BENTOML_HOME=str(tmp_path / "home"),
+    )
+    request = urllib.request.Request(  # noqa: S310 - our own loopback address
+        f"{running.url}/predict",
+        b'{"carat": 1.1, "cut": "Ideal", "color": "H", "clarity": "SI2"}',
+        {"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+        quote = json.load(answer)
+    stop(running)
+
+    assert quote["model"] == "xgboost"
+    assert quote["low"] < quote["price"] < quote["high"]
+    assert (bento / "data/diamonds.db").is_file(), "the traffic lies where the service was started"
+
+
+def test_a_bento_holds_the_champion_and_no_training_code(bento):
+    (champion,) = (path for path in (bento / "models/diamonds").iterdir() if path.is_dir())
+
+    assert (champion / "manifest.json").is_file()
+    assert not (bento / "src/diamonds/pipelines").exists()
+    assert not (bento / "src/diamonds/datasets").exists()
+
+
+def test_each_requirement_is_pinned_as_in_the_lock(bento):
+    locked = set((ROOT / "requirements.lock").read_text().split())
+    required = [
+        line.split(" ;")[0].strip() for line in (bento / "env/python/requirements.txt").read_text().splitlines()
+    ]
+
+    assert [line for line in required if line and line not in locked] == []
+    assert not any(line.startswith(("kedro", "optuna", "plotly")) for line in required)

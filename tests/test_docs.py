@@ -1,0 +1,126 @@
+"""The docs name what there is, and all that they name exists."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from diamonds.cli import cli
+from diamonds.config import Settings
+from diamonds.store.tables import Base
+from project import ROOT
+
+PAGES = [
+    path for path in ROOT.rglob("*.md") if not {".venv", "build", "node_modules"} & set(path.relative_to(ROOT).parts)
+]
+TEXT = "\n".join(path.read_text() for path in PAGES)
+README = (ROOT / "README.md").read_text()
+TARGETS = set(re.findall(r"^([a-z]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
+
+
+def test_every_make_target_is_named_and_every_named_one_exists():
+    assert set(re.findall(r"`make ([a-z]+)`|^\$ make ([a-z]+)", TEXT, re.MULTILINE)) <= {(t, "") for t in TARGETS} | {
+        ("", t) for t in TARGETS
+    }
+    assert [target for target in sorted(TARGETS - {"help"}) if f"make {target}" not in TEXT] == []
+
+
+def test_every_command_is_named_and_every_named_one_exists():
+    named = set(re.findall(r"`diamonds ([a-z]+)", TEXT))
+
+    assert named == set(cli.commands)
+
+
+def test_every_variable_is_named_and_every_named_one_exists():
+    known = {f"DIAMONDS_{name.upper()}" for name in Settings.model_fields}
+
+    assert set(re.findall(r"DIAMONDS_[A-Z_]+", TEXT)) == known
+
+
+def test_every_parameter_is_explained_where_it_is_set():
+    for path in (ROOT / "conf/base").glob("parameters_*.yml"):
+        for name in yaml.safe_load(path.read_text()):
+            above = path.read_text().split(f"\n{name}:")[0].splitlines()
+            assert any(line.startswith("# ") for line in [*above[-3:], path.read_text().splitlines()[0]]), (
+                f"{path.name}: {name}"
+            )
+
+
+def test_every_link_inside_leads_somewhere():
+    links = [(page, link) for page in PAGES for link in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text())]
+    broken = [
+        f"{page.relative_to(ROOT)}: {link}"
+        for page, link in links
+        if not link.startswith("http") and not (page.parent / link).exists()
+    ]
+
+    assert broken == []
+
+
+def test_the_readme_is_about_five_hundred_words_and_shows_a_picture():
+    assert 400 <= len(README.split()) <= 650
+    assert re.search(r"!\[.+\]\(docs/images/.+\.png\)", README)
+
+
+def test_the_map_names_folders_that_exist():
+    for folder in re.findall(r"^\| `([a-z0-9_/]+/)`", README, re.MULTILINE):
+        assert (ROOT / folder).is_dir(), folder
+
+
+def test_the_readmes_commands_and_answers_are_those_of_the_project(trained):
+    """The figures in the README are those of a run with the default parameters."""
+    shown = trained.succeed("diamonds", "history")
+    rows = [line.split() for line in README.splitlines() if line.startswith(("  xgboost ", "  linear ", "  median "))]
+
+    for model, *figures in (row[:6] for row in rows if row[1].startswith("$")):
+        (line,) = (line.split() for line in shown.splitlines() if line.startswith(f"  {model} "))
+        assert float(figures[0].strip("$").replace(",", "")) == pytest.approx(
+            float(line[1].strip("$").replace(",", "")), rel=0.02
+        )
+
+
+def test_every_table_of_the_database_is_described_by_its_class():
+    assert {table: bool(model.__doc__) for table, model in _models().items()} == dict.fromkeys(
+        ("training_run", "trained_model", "promotion", "traffic"), True
+    )
+
+
+def _models():
+    return {mapper.class_.__tablename__: mapper.class_ for mapper in Base.registry.mappers}
+
+
+def test_no_page_names_a_place_of_one_machine():
+    for page in PAGES:
+        assert not re.search(r"/(home|root|Users)/", page.read_text()), page
+
+
+def test_telemetry_is_off():
+    assert (ROOT / ".telemetry").read_text() == "consent: false\n"
+    assert (
+        json.dumps(yaml.safe_load((ROOT / "bentofile.yaml").read_text())["envs"])
+        == '[{"name": "BENTOML_DO_NOT_TRACK", "value": "True"}]'
+    )
+
+
+def test_the_lock_holds_plain_versions_and_no_address():
+    lines = (ROOT / "requirements.lock").read_text().splitlines()
+
+    assert all(re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.+!_]+", line) for line in lines)
+    assert len(lines) == len({line.split("==")[0].lower() for line in lines})
+
+
+def test_each_dependency_is_declared_once():
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    groups = [project["dependencies"], *project["optional-dependencies"].values()]
+    names = [re.split(r"[\[<>=!; ]", line)[0] for group in groups for line in group]
+    locked = {
+        line.split("==")[0].lower().replace("_", "-")
+        for line in Path(ROOT / "requirements.lock").read_text().splitlines()
+    }
+
+    assert sorted(names) == sorted(set(names))
+    assert {name.lower() for name in names} <= locked | {"uvloop"}

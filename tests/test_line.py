@@ -1,0 +1,364 @@
+"""From a folder of CSVs to a champion: `kedro run` as people call it."""
+
+import json
+import shutil
+from collections import Counter
+
+import numpy as np
+import pandas as pd
+import pytest
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+from xgboost import XGBRegressor
+
+from diamonds.metrics import errors
+from diamonds.pricer import load
+from diamonds.schema import COLUMNS, GRADES
+from diamonds.store import history
+from diamonds.store.database import open_database
+from diamonds.store.tables import Promotion
+from project import Project, make_project, quick
+
+
+def memory(project: Project):
+    """The runs, the newest first, and the champion."""
+    engine = open_database(project.settings)
+    try:
+        return history.runs(engine, limit=100), history.champion(engine)
+    finally:
+        engine.dispose()
+
+
+def metrics_of(project, model):
+    return json.loads(project.newest(f"08_reporting/{model}_metrics.json").read_text())
+
+
+def stones_of(project, dataset):
+    return pd.read_parquet(project.newest(f"03_primary/{dataset}.parquet"))
+
+
+def keys(frame):
+    return set(frame.drop(columns="price").itertuples(index=False, name=None))
+
+
+# One run on the data that comes with the project, with the default parameters.
+
+
+def test_the_models_reach_their_bars_on_the_holdout(trained):
+    overall = {model: metrics_of(trained, model)["overall"] for model in ("median", "linear", "xgboost")}
+
+    assert overall["xgboost"]["mae"] <= 262
+    assert overall["xgboost"]["r2"] >= 0.982
+    assert overall["xgboost"]["mape"] <= 0.063
+    assert overall["linear"]["mae"] <= 560
+    assert overall["median"]["mae"] > 2500
+
+
+def test_the_tuned_model_beats_xgboosts_defaults_on_the_same_split(trained):
+    train, holdout = (_as_ranks(stones_of(trained, name)) for name in ("train", "holdout"))
+    features = [column for column in COLUMNS if column != "price"]
+
+    for target, back in ((np.log, np.exp), (np.asarray, np.asarray)):
+        defaults = XGBRegressor(n_jobs=2).fit(train[features], target(train["price"]))
+        predicted = pd.Series(back(defaults.predict(holdout[features])), index=holdout.index, dtype=float)
+        assert metrics_of(trained, "xgboost")["overall"]["mae"] < errors(holdout["price"], predicted)["mae"]
+
+
+def _as_ranks(stones):
+    return stones.assign(**{field: stones[field].map(grades.index) for field, grades in GRADES.items()})
+
+
+def test_the_band_holds_what_it_states(trained):
+    metrics = metrics_of(trained, "xgboost")
+
+    assert 0.88 <= metrics["overall"]["coverage"] <= 0.92
+    assert all(band["coverage"] >= 0.85 for band in metrics["segments"]["carat"].values() if band["stones"] >= 100)
+
+
+def test_every_raw_row_is_accounted_for(trained):
+    (run,), _ = memory(trained)
+    quarantine = pd.read_csv(trained.newest("02_intermediate/quarantine.csv"))
+
+    assert (run["rows_in"], run["quarantined"], run["duplicates"]) == (53_940, 23, 145)
+    assert run["training_rows"] + run["holdout_rows"] == 53_940 - 23 - 145
+    assert len(quarantine) == 23
+    assert quarantine["reason"].str.contains("must be more than 0|contradicts the weight").all()
+    assert "y 58.9 mm contradicts the weight: a stone of 2 ct measures about 8.09 mm" in quarantine["reason"].tolist()
+    assert run["files"][0]["name"] == "diamonds.csv"
+
+
+def test_the_run_and_its_models_are_in_the_history_and_the_best_is_champion(trained):
+    (run,), champion = memory(trained)
+
+    assert run["outcome"] == "succeeded"
+    assert [model["name"] for model in run["models"]] == ["xgboost", "linear", "median"]
+    assert [model["promoted"] for model in run["models"]] == [True, False, False]
+    assert all(model["version"] == run["id"] for model in run["models"])
+    assert run["parameters"]["split"] == {"holdout": 0.2}
+    assert (champion.name, champion.version) == ("xgboost", run["id"])
+    assert champion.metrics == {key: metrics_of(trained, "xgboost")[key] for key in ("stones", "overall", "segments")}
+    assert champion.reason == run["decision"]
+
+
+def test_the_champion_lies_whole_in_the_bento_store(trained):
+    _, champion = memory(trained)
+    store = trained.folder / "bentoml/models/diamonds"
+
+    packed = load(store / (store / "latest").read_text())
+
+    assert (packed.name, packed.version) == (champion.name, champion.version)
+    assert packed.price(stones_of(trained, "holdout")).equals(
+        load(trained.folder / champion.artefact).price(stones_of(trained, "holdout"))
+    )
+
+
+def test_every_model_and_figure_has_a_version_of_the_run_in_the_catalog(trained):
+    (run,), _ = memory(trained)
+
+    for model in ("median", "linear", "xgboost"):
+        assert (trained.folder / f"data/06_models/{model}_pricer/{run['id']}/{model}_pricer/manifest.json").is_file()
+        figure = json.loads(trained.newest(f"08_reporting/{model}_actual_against_predicted.json").read_text())
+        assert figure["layout"]["xaxis"]["title"]["text"] == "actual price, USD"
+    leaderboard = json.loads(trained.newest("08_reporting/leaderboard.json").read_text())
+    assert [row["model"] for row in leaderboard] == ["xgboost", "linear", "median"]
+    assert json.loads(trained.newest("08_reporting/leaderboard_plot.json").read_text())["data"][0]["y"] == [
+        "median",
+        "linear",
+        "xgboost",
+    ]
+
+
+def test_the_search_is_kept_with_its_trials(trained):
+    search = json.loads(trained.newest("06_models/xgboost_params.json").read_text())
+
+    assert search["trials"][0]["params"]["learning_rate"] == 0.05
+    assert search["cross_validated_mae"] <= search["trials"][0]["mae"]
+    assert search["params"]["n_estimators"] == 400
+
+
+def test_figures_and_frames_are_seen_in_kedro_viz(trained):
+    trained.succeed("kedro", "viz", "build", "--include-previews", DO_NOT_TRACK="1")
+
+    nodes = [json.loads(path.read_text()) for path in (trained.folder / "build/api/nodes").iterdir()]
+    kinds = Counter(node["preview_type"] for node in nodes if node.get("preview"))
+    assert kinds["PlotlyPreview"] == 4  # one a model, and the leaderboard
+    assert kinds["TablePreview"] == 4  # quarantine, appraisals, train, holdout
+    assert kinds["JSONPreview"] >= 9  # parameters and metrics of each model, leaderboard, decision, data report
+
+
+# Runs on small data: what happens next.
+
+
+def test_a_second_run_on_unchanged_data_changes_no_champion(small_trained):
+    _, first = memory(small_trained)
+    latest = (small_trained.folder / "bentoml/models/diamonds/latest").read_text()
+
+    second = small_trained.run("kedro", "run")
+
+    assert second.returncode == 0
+    runs, champion = memory(small_trained)
+    assert champion == first
+    assert (small_trained.folder / "bentoml/models/diamonds/latest").read_text() == latest
+    assert len(runs) == 2
+    assert runs[0]["data_fingerprint"] == runs[1]["data_fingerprint"]
+    assert "does not beat the champion xgboost" in runs[0]["decision"]
+    assert f"The champion stays: {runs[0]['decision']}" in second.stderr
+
+
+def test_a_fresh_csv_is_picked_up_and_moves_no_holdout_stone_into_training(small_trained, classic):
+    train, holdout = stones_of(small_trained, "train"), stones_of(small_trained, "holdout")
+    fresh = classic.sample(2000, random_state=77)
+    (small_trained.raw / "a-fresh.csv").write_text(fresh.to_csv(index=False))
+
+    small_trained.succeed("kedro", "run")
+
+    assert keys(holdout) <= keys(stones_of(small_trained, "holdout"))
+    assert keys(train) <= keys(stones_of(small_trained, "train"))
+    runs, _ = memory(small_trained)
+    assert [file["name"] for file in runs[0]["files"]] == ["a-fresh.csv", "spring.csv"]
+    assert runs[0]["rows_in"] == 5000
+    assert runs[0]["data_fingerprint"] != runs[1]["data_fingerprint"]
+
+
+def test_an_unusable_file_stops_the_run_before_anything_is_trained(small_trained):
+    _, champion = memory(small_trained)
+    before = sorted(
+        path for path in (small_trained.folder / "data").rglob("*") if path.is_file() and "diamonds.db" not in path.name
+    )
+    (small_trained.raw / "broken.csv").write_text("carat,price\n1,2\n")
+
+    failed = small_trained.run("kedro", "run")
+
+    message = "broken.csv lacks the columns cut, color, clarity, depth, table, x, y, z"
+    assert failed.returncode == 1
+    assert message in failed.stderr
+    assert "Nothing was trained: mend or remove it, then run again." in failed.stderr
+    runs, still = memory(small_trained)
+    assert still == champion
+    assert (runs[0]["outcome"], runs[0]["models"]) == ("failed", [])
+    assert message in runs[0]["error"]
+    after = sorted(
+        path for path in (small_trained.folder / "data").rglob("*") if path.is_file() and "diamonds.db" not in path.name
+    )
+    assert after == sorted([*before, small_trained.raw / "broken.csv"])
+
+
+def test_one_namespace_trains_that_model_alone(small):
+    small.succeed("kedro", "run", "--pipelines=data_engineering")
+
+    small.succeed("kedro", "run", "--namespaces=linear")
+
+    runs, champion = memory(small)
+    assert [model["name"] for model in runs[0]["models"]] == ["linear"]
+    assert runs[0]["models"][0]["metrics"]["overall"]["mae"] > 0
+    assert runs[0]["selection"] == {"namespaces": ["linear"], "pipeline_names": None} or runs[0]["selection"][
+        "namespaces"
+    ] == ["linear"]
+    assert champion is None
+
+
+def test_each_stage_runs_alone_from_what_the_one_before_it_left(small):
+    for stage in ("data_engineering", "training", "evaluation", "packaging", "packaging"):
+        small.succeed("kedro", "run", f"--pipelines={stage}")
+
+    _, champion = memory(small)
+    assert champion.name == "xgboost"
+    engine = open_database(small.settings)
+    with Session(engine) as session:
+        assert len(session.scalars(select(Promotion)).all()) == 1
+    engine.dispose()
+
+
+NEW_MODEL = '''"""K nearest neighbours, for a test."""
+
+from pydantic import BaseModel
+from sklearn.neighbors import KNeighborsRegressor
+from sklearn.pipeline import make_pipeline
+
+from diamonds.features import on_log_price, one_hot_with
+
+
+class Params(BaseModel, extra="forbid"):
+    """How many neighbours."""
+
+    n_neighbors: int = 5
+
+
+def build(params: Params):
+    """A regressor with these parameters."""
+    return on_log_price(make_pipeline(one_hot_with(["carat"]), KNeighborsRegressor(params.n_neighbors)))
+'''
+
+
+def test_a_new_model_is_one_file_and_one_entry(small):
+    (small.folder / "src/diamonds/models/neighbours.py").write_text(NEW_MODEL)
+    entries = small.folder / "conf/base/parameters_models.yml"
+    entries.write_text(entries.read_text() + "\n  neighbours:\n    n_neighbors: 7\n")
+
+    small.succeed("kedro", "run")
+
+    leaderboard = json.loads(small.newest("08_reporting/leaderboard.json").read_text())
+    assert {row["model"] for row in leaderboard} == {"median", "linear", "xgboost", "neighbours"}
+    runs, _ = memory(small)
+    new = next(model for model in runs[0]["models"] if model["name"] == "neighbours")
+    assert new["parameters"] == {"n_neighbors": 7}
+    assert load(small.folder / new["artefact"]).name == "neighbours"
+    assert "neighbours" in small.succeed("diamonds", "history")
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ("  forest: {}\n", "parameters_models.yml names forest, but there is no such file in src/diamonds/models/"),
+        ("  linear: {number: [carat]}\n", "Parameter 'models.linear'"),
+    ],
+)
+def test_a_wrong_model_entry_stops_the_run_before_any_node(small, entry, message):
+    local = small.folder / "conf/local/parameters_models.yml"
+    local.write_text(
+        f"models:\n  median: {{}}\n  xgboost: {{}}\n  linear: {{}}\n{entry}".replace(
+            "  linear: {}\n", "", "linear: {number" in entry
+        )
+    )
+
+    failed = small.run("kedro", "run")
+
+    assert failed.returncode == 1
+    assert message in " ".join((failed.stdout + failed.stderr).split())
+    assert not (small.folder / "data/02_intermediate").exists()
+
+
+def test_a_model_that_fails_is_a_row_with_its_error(small):
+    (small.folder / "conf/local/parameters_models.yml").write_text(
+        "models:\n  median: {}\n  xgboost: {}\n  linear: {numbers: [carat, weight]}\n"
+    )
+
+    assert small.run("kedro", "run").returncode == 1
+
+    runs, champion = memory(small)
+    failed = next(model for model in runs[0]["models"] if model["name"] == "linear")
+    assert "weight" in failed["error"]
+    assert (failed["metrics"], failed["artefact"]) == (None, None)
+    assert runs[0]["outcome"] == "failed"
+    assert champion is None
+    assert "failed: " in small.succeed("diamonds", "history")
+
+
+def test_a_champion_whose_files_are_gone_is_replaced_by_the_next_run(small_trained):
+    _, before = memory(small_trained)
+    shutil.rmtree(small_trained.folder / before.artefact)
+
+    small_trained.succeed("kedro", "run")
+
+    _, champion = memory(small_trained)
+    assert champion.version > before.version
+    assert "the champion cannot be loaded, there is no saved pricer at" in champion.reason
+
+
+def test_a_bento_store_that_was_emptied_is_filled_again(small_trained):
+    shutil.rmtree(small_trained.folder / "bentoml")
+
+    small_trained.succeed("kedro", "run", "--pipelines=packaging")
+
+    _, champion = memory(small_trained)
+    store = small_trained.folder / "bentoml/models/diamonds"
+    assert load(store / (store / "latest").read_text()).version == champion.version
+
+
+def test_a_database_that_is_away_stops_the_run_before_anything_is_done(small):
+    failed = small.run(
+        "kedro", "run", DIAMONDS_DATABASE_URL="postgresql+psycopg://francesco:secret@127.0.0.1:1/diamonds"
+    )
+
+    assert failed.returncode == 1
+    assert "127.0.0.1:1/diamonds cannot be reached" in failed.stderr
+    assert "secret" not in failed.stderr
+    assert not (small.folder / "data/02_intermediate").exists()
+
+
+def test_the_history_is_kept_in_postgresql_where_the_url_says_so(small, postgresql_url):
+    small.succeed("diamonds", "migrate", DIAMONDS_DATABASE_URL=postgresql_url)
+
+    small.succeed("kedro", "run", DIAMONDS_DATABASE_URL=postgresql_url)
+
+    champion = json.loads(small.succeed("diamonds", "champion", "--json", DIAMONDS_DATABASE_URL=postgresql_url))
+    assert champion["name"] == "xgboost"
+    assert not (small.folder / "data/diamonds.db").exists()
+
+
+def test_only_median_linear_and_xgboost_come_with_the_project(trained):
+    assert sorted(path.stem for path in (trained.folder / "src/diamonds/models").glob("[a-z]*.py")) == [
+        "linear",
+        "median",
+        "xgboost",
+    ]
+
+
+def test_two_files_of_the_same_stones_count_their_duplicates(tmp_path, stones):
+    content = stones.head(800).to_csv(index=False)
+    project = quick(make_project(tmp_path / "project", {"a.csv": content, "b.csv": content}))
+
+    project.succeed("kedro", "run", "--pipelines=data_engineering")
+
+    (run,), _ = memory(project)
+    assert (run["rows_in"], run["duplicates"]) == (1600, 800)
