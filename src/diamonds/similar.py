@@ -25,8 +25,9 @@ class SimilarStones:
     def __init__(self, stones: pd.DataFrame) -> None:
         """Build the index from stones with the columns of `schema.COLUMNS`."""
         order = [*GRADES, "carat", "depth", "table", "x", "y", "z", "price"]
-        self._stones = stones[list(COLUMNS)].sort_values(order, ignore_index=True)
-        sizes = self._stones.groupby(list(GRADES), sort=True).size()
+        ordered = stones[list(COLUMNS)].sort_values(order, ignore_index=True)
+        self._numbers = {column: ordered[column].to_numpy(dtype=float) for column in COLUMNS if column not in GRADES}
+        sizes = ordered.groupby(list(GRADES), sort=True).size()
         ends = np.cumsum(sizes.to_numpy())
         self._groups = {
             grades: self._weights(int(end - size), int(end))
@@ -49,15 +50,17 @@ class SimilarStones:
             differences.extend([difference] * len(taken))
             if len(found) == n:
                 break
-        records = self._stones.iloc[found].to_dict("records")
+        columns = {column: numbers[found].tolist() for column, numbers in self._numbers.items()}
+        grades = {"cut": cut, "color": color, "clarity": clarity}
         return [
-            {str(key): value for key, value in record.items()} | {"carat_difference": difference}
-            for record, difference in zip(records, differences, strict=True)
+            {column: grades[column] if column in grades else columns[column][place] for column in COLUMNS}
+            | {"carat_difference": difference}
+            for place, difference in enumerate(differences)
         ]
 
     def _weights(self, start: int, end: int) -> tuple[list[float], list[int]]:
         """The different weights of a group in rising order, and where each one's rows start, and the last end."""
-        carats = self._stones["carat"].to_numpy()[start:end]
+        carats = self._numbers["carat"][start:end]
         weights, firsts = np.unique(carats, return_index=True)
         return weights.tolist(), [*(firsts + start).tolist(), end]
 
