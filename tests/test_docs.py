@@ -39,6 +39,13 @@ def test_every_variable_is_named_and_every_named_one_exists():
     assert set(re.findall(r"DIAMONDS_[A-Z_]+", TEXT)) == known
 
 
+def test_every_route_of_the_api_is_named():
+    routes = re.findall(r'route="(/[a-z/]+)"', (ROOT / "src/diamonds/service/api.py").read_text())
+
+    assert routes
+    assert [route for route in routes if route not in README] == []
+
+
 def test_every_parameter_is_explained_where_it_is_set():
     for path in (ROOT / "conf/base").glob("parameters_*.yml"):
         for name in yaml.safe_load(path.read_text()):
@@ -71,14 +78,15 @@ def test_the_map_names_folders_that_exist():
 
 def test_the_readmes_commands_and_answers_are_those_of_the_project(trained):
     """The figures in the README are those of a run with the default parameters."""
-    shown = trained.succeed("diamonds", "history")
-    rows = [line.split() for line in README.splitlines() if line.startswith(("  xgboost ", "  linear ", "  median "))]
+    in_readme, of_this_run = (_maes(text) for text in (README, trained.succeed("diamonds", "history")))
 
-    for model, *figures in (row[:6] for row in rows if row[1].startswith("$")):
-        (line,) = (line.split() for line in shown.splitlines() if line.startswith(f"  {model} "))
-        assert float(figures[0].strip("$").replace(",", "")) == pytest.approx(
-            float(line[1].strip("$").replace(",", "")), rel=0.02
-        )
+    assert in_readme == pytest.approx(of_this_run, rel=0.02)
+
+
+def _maes(history):
+    """The first dollar figure of each model's row."""
+    rows = re.findall(r"^  ([a-z]+) +\$([0-9,.]+)", history, re.MULTILINE)
+    return {model: float(mae.replace(",", "")) for model, mae in rows}
 
 
 def test_every_table_of_the_database_is_described_by_its_class():

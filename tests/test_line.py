@@ -6,7 +6,6 @@ from collections import Counter
 
 import numpy as np
 import pandas as pd
-import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 from xgboost import XGBRegressor
@@ -163,6 +162,9 @@ def test_a_second_run_on_unchanged_data_changes_no_champion(small_trained):
     assert runs[0]["data_fingerprint"] == runs[1]["data_fingerprint"]
     assert "does not beat the champion xgboost" in runs[0]["decision"]
     assert f"The champion stays: {runs[0]['decision']}" in second.stderr
+    assert "Read 3,000 rows from 1 CSV files: 0 quarantined, 0 duplicates;" in second.stderr
+    assert "1/1 trials" in second.stderr
+    assert "left, best $" in second.stderr
 
 
 def test_a_fresh_csv_is_picked_up_and_moves_no_holdout_stone_into_training(small_trained, classic):
@@ -266,25 +268,32 @@ def test_a_new_model_is_one_file_and_one_entry(small):
     assert "neighbours" in small.succeed("diamonds", "history")
 
 
-@pytest.mark.parametrize(
-    ("entry", "message"),
-    [
-        ("  forest: {}\n", "parameters_models.yml names forest, but there is no such file in src/diamonds/models/"),
-        ("  linear: {number: [carat]}\n", "Parameter 'models.linear'"),
-    ],
-)
-def test_a_wrong_model_entry_stops_the_run_before_any_node(small, entry, message):
-    local = small.folder / "conf/local/parameters_models.yml"
-    local.write_text(
-        f"models:\n  median: {{}}\n  xgboost: {{}}\n  linear: {{}}\n{entry}".replace(
-            "  linear: {}\n", "", "linear: {number" in entry
-        )
+def test_an_entry_without_a_model_stops_the_run_before_any_node(small):
+    (small.folder / "conf/local/parameters_models.yml").write_text(
+        "models: {median: {}, linear: {}, xgboost: {}, forest: {}}\n"
+    )
+
+    failed = small.run("kedro", "run")
+
+    message = "parameters_models.yml names forest, but there is no such file in src/diamonds/models/"
+    assert failed.returncode == 1
+    assert message in failed.stderr
+    assert not (small.folder / "data/02_intermediate").exists()
+    ((run,), champion) = memory(small)
+    assert (run["outcome"], run["models"], champion) == ("failed", [], None)
+    assert message in run["error"]
+
+
+def test_a_parameter_that_a_model_does_not_know_stops_the_run_before_any_node(small):
+    (small.folder / "conf/local/parameters_models.yml").write_text(
+        "models: {median: {}, linear: {number: [carat]}, xgboost: {}}\n"
     )
 
     failed = small.run("kedro", "run")
 
     assert failed.returncode == 1
-    assert message in " ".join((failed.stdout + failed.stderr).split())
+    assert "Parameter 'models.linear'" in failed.stdout + failed.stderr
+    assert "number" in failed.stdout + failed.stderr
     assert not (small.folder / "data/02_intermediate").exists()
 
 

@@ -36,7 +36,10 @@ SELECTION = (
 
 
 class TrainingHistory:
-    """Keeps the history: a row for each run, whatever becomes of it, and for each model it trains."""
+    """Keeps the history: a row for each run, whatever becomes of it, and for each model it trains.
+
+    Kedro itself refuses to begin a run whose parameters do not hold; such a run has no row.
+    """
 
     def __init__(self) -> None:
         """Open nothing yet: hooks are made on import."""
@@ -54,12 +57,16 @@ class TrainingHistory:
     def before_pipeline_run(self, run_params: dict[str, Any], catalog: DataCatalog) -> None:
         """Enter the run before anything is done; without a database nothing is."""
         parameters = catalog.load("parameters")
-        _check_model_entries(parameters)
         engine = open_database(read_settings())
         require_current(engine)
         self._engine, self._catalog, self._run_id = engine, catalog, run_params["run_id"]
         selection = {key: run_params[key] for key in SELECTION if run_params.get(key)}
         history.start_run(engine, self._run_id, selection, _plain(parameters), _code_version(self._project))
+        try:
+            _check_model_entries(parameters)
+        except ConfigurationError as error:
+            self._finish(history.FAILED, str(error))
+            raise
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any, node: Node) -> None:  # noqa: ANN401 - Kedro's hook
@@ -68,6 +75,11 @@ class TrainingHistory:
             return
         if dataset_name == "data_report":
             history.update_run(self._engine, self._run_id, **data)
+            logger.info(
+                "Read %s rows from %d CSV files: %s quarantined, %s duplicates; %s stones to train on, %s held out",
+                *(f"{data['rows_in']:,}", len(data["files"]), f"{data['quarantined']:,}", f"{data['duplicates']:,}"),
+                *(f"{data['training_rows']:,}", f"{data['holdout_rows']:,}"),
+            )
         elif dataset_name == "decision":
             history.update_run(self._engine, self._run_id, decision=data["reason"])
             logger.info("%s: %s", "Promoted" if data["promote"] else "The champion stays", data["reason"])

@@ -41,11 +41,8 @@ def start_run(
     parameters: Mapping[str, Any],
     code_version: str | None,
 ) -> None:
-    """Enter a run that begins now; runs of this machine whose process is gone are marked as interrupted."""
+    """Enter a run that begins now."""
     with Session(engine) as session, session.begin():
-        for run in session.scalars(select(TrainingRun).where(TrainingRun.outcome == RUNNING)):
-            if not _is_alive(run.process):
-                run.outcome, run.error = INTERRUPTED, "the process ended before the run did"
         session.add(
             TrainingRun(
                 id=run_id,
@@ -142,7 +139,11 @@ def promote(engine: Engine, name: str, version: str, reason: str, previous_id: i
 
 
 def runs(engine: Engine, limit: int) -> list[dict[str, Any]]:
-    """The newest runs first, each with its models (best MAE first) and whether one was promoted."""
+    """The newest runs first, each with its models (best MAE first) and whether one was promoted.
+
+    A run of this machine whose process is gone is marked as interrupted first.
+    """
+    _mark_interrupted(engine)
     with Session(engine) as session:
         found = session.scalars(select(TrainingRun).order_by(TrainingRun.started_at.desc()).limit(limit)).all()
         ids = [run.id for run in found]
@@ -156,6 +157,13 @@ def runs(engine: Engine, limit: int) -> list[dict[str, Any]]:
             row = _columns(model) | {"promoted": (model.name, model.version) in promoted}
             by_run[model.run_id].append(row)
         return [_columns(run) | {"models": by_run[run.id]} for run in found]
+
+
+def _mark_interrupted(engine: Engine) -> None:
+    with Session(engine) as session, session.begin():
+        for run in session.scalars(select(TrainingRun).where(TrainingRun.outcome == RUNNING)):
+            if not _is_alive(run.process):
+                run.outcome, run.error = INTERRUPTED, "the process ended before the run did"
 
 
 def _mae(model: TrainedModel) -> float:
