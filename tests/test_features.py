@@ -76,6 +76,8 @@ def test_estimates_use_what_is_known_before_what_is_usual():
 
     assert proportions.complete(stone)["z"].iloc[0] == pytest.approx(0.60 * 6.2)
     assert proportions.complete(without_depth)["depth"].iloc[0] == pytest.approx(60.0)
+    assert proportions.complete(pd.DataFrame([ROUND | {"y": np.nan, "z": np.nan}]))["y"].iloc[0] == 6.0
+    assert proportions.complete(pd.DataFrame([ROUND | {"x": np.nan}]))["x"].iloc[0] == 6.4
 
 
 def test_a_cut_that_was_never_seen_gets_the_proportions_of_all(stones):
