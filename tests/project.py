@@ -57,6 +57,18 @@ class Project:
             check=False,
         )
 
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        """Start a program of the environment and leave it running; what it says on stderr can be read."""
+        program = Path(sys.executable).with_name(words[0])
+        return subprocess.Popen(
+            [program, *words[1:]],
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
     def succeed(self, *words: str, **environment: str) -> str:
         done = self.run(*words, **environment)
         assert done.returncode == 0, done.stdout + done.stderr

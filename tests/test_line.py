@@ -231,6 +231,20 @@ def test_each_stage_runs_alone_from_what_the_one_before_it_left(small):
     engine.dispose()
 
 
+def test_a_killed_run_is_shown_as_interrupted_and_leaves_the_champion_as_it_was(small_trained):
+    _, champion = memory(small_trained)
+    with small_trained.start("kedro", "run") as run:
+        assert any("held out" in line for line in run.stderr)  # the data is checked, the models are next
+        run.kill()
+
+    runs, still = memory(small_trained)
+
+    assert still == champion
+    assert [each["outcome"] for each in runs] == ["interrupted", "succeeded"]
+    assert runs[0]["error"] == "the process ended before the run did"
+    small_trained.succeed("kedro", "run", "--namespaces=linear")
+
+
 NEW_MODEL = '''"""K nearest neighbours, for a test."""
 
 from pydantic import BaseModel
