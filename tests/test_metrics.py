@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from sklearn import metrics as sklearn_metrics
 
-from diamonds.metrics import band_quality, errors, segments
+from diamonds.metrics import band_quality, errors, paired_gain, segments
 
 
 def test_errors_equal_those_of_scikit_learn():
@@ -40,3 +40,48 @@ def test_segments_of_each_kind_hold_every_stone_once(stones):
     for kind in ("carat", "cut", "color", "clarity"):
         counted = sum(members.astype(int) for each, _, members in segments(stones) if each == kind)
         assert (counted == 1).all()
+
+
+def compared(seed, challenger_spread, champion_spread, count=800):
+    rng = np.random.default_rng(seed)
+    actual = rng.lognormal(8, 1, count)
+    return pd.DataFrame(
+        {
+            "actual": actual,
+            "challenger": actual * rng.lognormal(0, challenger_spread, count),
+            "champion": actual * rng.lognormal(0, champion_spread, count),
+        }
+    )
+
+
+@pytest.mark.parametrize("metric", ["mae", "rmse", "mape"])
+def test_a_gain_is_the_share_by_which_the_error_is_less(metric):
+    prices = compared(0, 0.05, 0.1)
+    ours, theirs = (errors(prices["actual"], prices[name])[metric] for name in ("challenger", "champion"))
+
+    found = paired_gain(prices, metric, more_than=0, resamples=500, seed=1)
+
+    assert found.gain == pytest.approx(1 - ours / theirs)
+    assert found.low < found.gain < found.high
+    assert found.sureness == 1.0
+
+
+def test_the_interval_of_a_gain_holds_the_true_one_as_often_as_it_states():
+    """Two models whose spreads are 0.08 and 0.1: the true gain in MAPE is known from a large sample."""
+    true_gain = paired_gain(compared(1, 0.08, 0.1, 400_000), "mape", more_than=0, resamples=2, seed=1).gain
+
+    found = [
+        paired_gain(compared(seed, 0.08, 0.1), "mape", more_than=0, resamples=300, seed=seed) for seed in range(200)
+    ]
+
+    assert np.mean([each.low <= true_gain <= each.high for each in found]) == pytest.approx(0.95, abs=0.04)
+
+
+def test_equal_models_have_no_gain_and_perfect_ones_no_division_by_zero():
+    prices = compared(0, 0.1, 0.1)
+    same = prices.assign(challenger=prices["champion"])
+    perfect = prices.assign(challenger=prices["actual"], champion=prices["actual"])
+
+    for each in (same, perfect):
+        found = paired_gain(each, "mae", more_than=0, resamples=100, seed=1)
+        assert (found.gain, found.low, found.high, found.sureness) == (0.0, 0.0, 0.0, 0.0)

@@ -2,6 +2,7 @@ import dataclasses
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -13,7 +14,7 @@ from diamonds.pipelines.evaluation.nodes import Promotion
 from diamonds.pricer import Pricer, TrainingSummary
 from diamonds.store.history import Champion
 
-RULE = Promotion(metric="mae", min_gain=0.01)
+RULE = Promotion(metric="mae", min_gain=0.01, sure=0.95, max_band_loss=0.05, resamples=400, seed=1)
 
 
 class PerCarat:
@@ -45,25 +46,30 @@ def champion(pricer_, problem=None):
     return CurrentChampion(entry, Path("data/06_models/v1"), pricer_, problem)
 
 
-def judge(holdout, challenger_usd, standing):
-    metrics = nodes.evaluate(pricer(holdout, challenger_usd, "xgboost"), holdout)
-    return nodes.judge(nodes.rank(RULE, metrics), holdout, standing, RULE)
+def judge(holdout, challenger_usd, standing, rule=RULE):
+    return judge_pricer(holdout, pricer(holdout, challenger_usd, "xgboost"), standing, rule)
+
+
+def judge_pricer(holdout, challenger, standing, rule=RULE):
+    metrics, quotes = nodes.evaluate(challenger, holdout)
+    return nodes.judge(nodes.rank(rule, metrics), holdout, standing, rule, quotes_of_xgboost=quotes)
 
 
 def test_metrics_are_given_overall_and_by_segment(holdout):
-    metrics = nodes.evaluate(pricer(holdout, 5500), holdout)
+    metrics, quotes = nodes.evaluate(pricer(holdout, 5500), holdout)
 
     assert metrics["overall"]["mape"] == pytest.approx(0.1, abs=1e-4)
     assert metrics["overall"]["mae"] == pytest.approx(holdout["carat"].mean() * 500, abs=0.01)
     assert metrics["overall"]["bias"] == pytest.approx(metrics["overall"]["mae"])
     assert metrics["overall"]["coverage"] == 1.0
+    assert quotes["price"].tolist() == (holdout["carat"] * 5500).round(2).tolist()
     assert set(metrics["segments"]) == {"carat", "cut", "color", "clarity"}
     assert sum(segment["stones"] for segment in metrics["segments"]["cut"].values()) == len(holdout)
     assert metrics["segments"]["carat"]["2+"]["mae"] > metrics["segments"]["carat"]["0-0.5"]["mae"]
 
 
 def test_the_leaderboard_begins_with_the_best(holdout):
-    rows = nodes.rank(RULE, *(nodes.evaluate(pricer(holdout, usd, str(usd)), holdout) for usd in (6000, 5100, 4000)))
+    rows = nodes.rank(RULE, *(nodes.evaluate(pricer(holdout, usd, str(usd)), holdout)[0] for usd in (6000, 5100, 4000)))
 
     assert [row["model"] for row in rows] == ["5100", "6000", "4000"]
 
@@ -84,7 +90,8 @@ def test_a_better_challenger_is_promoted(holdout):
     assert (decision["model"], decision["version"], decision["previous_id"]) == ("xgboost", "v2", 7)
     assert decision["champion"] == pytest.approx(2 * decision["challenger"], rel=1e-4)
     assert "beats the champion linear" in decision["reason"]
-    assert "on the same 3,000 stones: +50.00%" in decision["reason"]
+    assert "on the same 3,000 stones: +50.00% (95% interval +" in decision["reason"]
+    assert decision["gain"]["sureness"] == 1.0
 
 
 @pytest.mark.parametrize("usd", [5200, 5300, 5199])
@@ -93,7 +100,7 @@ def test_a_challenger_that_is_not_better_by_enough_is_not(holdout, usd):
 
     assert not decision["promote"]
     assert "does not beat the champion linear" in decision["reason"]
-    assert "more than 1.00% is asked for" in decision["reason"]
+    assert "more than 1.00% in 95% of resamples is asked for" in decision["reason"]
 
 
 def test_a_champion_is_judged_on_this_holdout_not_by_what_it_scored_once(holdout):
@@ -115,19 +122,69 @@ def test_a_champion_that_cannot_be_loaded_is_replaced_and_the_reason_says_so(hol
 
 @pytest.mark.parametrize("metric", ["mae", "rmse", "mape"])
 def test_the_rule_names_the_metric_that_decides(holdout, metric):
-    rule = Promotion(metric=metric, min_gain=0)
-    metrics = nodes.evaluate(pricer(holdout, 5100), holdout)
+    rule = RULE.model_copy(update={"metric": metric})
+    challenger = pricer(holdout, 5100, "xgboost")
 
-    decision = nodes.judge(nodes.rank(rule, metrics), holdout, champion(pricer(holdout, 5200)), rule)
+    decision = judge_pricer(holdout, challenger, champion(pricer(holdout, 5200)), rule)
 
     assert decision["metric"] == metric
-    assert decision["challenger"] == metrics["overall"][metric]
+    assert decision["challenger"] == nodes.evaluate(challenger, holdout)[0]["overall"][metric]
     assert metric.upper() in decision["reason"]
+
+
+class Noisy(PerCarat):
+    """Prices that miss by as much as another's, on other stones."""
+
+    def __init__(self, usd, seed):
+        super().__init__(usd)
+        self.seed = seed
+
+    def predict(self, stones):
+        return super().predict(stones) * np.random.default_rng(self.seed).lognormal(0, 0.1, len(stones))
+
+
+def test_a_gain_that_luck_explains_promotes_hardly_ever(holdout):
+    """Two equally good models: one is always ahead on a small holdout, but the resamples disagree about it."""
+    few = holdout.head(300).reset_index(drop=True)
+    rule = RULE.model_copy(update={"min_gain": 0, "max_band_loss": 1})
+    promoted = 0
+    for seed in range(40):
+        pair = [
+            dataclasses.replace(pricer(few, 5000, "xgboost"), estimator=Noisy(5000, seed + side)) for side in (0, 1000)
+        ]
+        ahead, behind = sorted(pair, key=lambda each: nodes.evaluate(each, few)[0]["overall"]["mae"])
+        decision = judge_pricer(few, ahead, champion(behind), rule)
+        assert decision["challenger"] < decision["champion"]
+        promoted += decision["promote"]
+
+    assert promoted <= 8
+
+
+class WorseAbove(PerCarat):
+    """Exact for light stones, off by a third for heavy ones."""
+
+    def predict(self, stones):
+        return super().predict(stones) * np.where(stones["carat"] >= 2, 1.33, 1.0)
+
+
+def test_a_challenger_that_is_much_worse_in_one_carat_band_is_not_promoted(classic):
+    stones_ = classic.sample(8000, random_state=3).reset_index(drop=True)
+    holdout = stones_.assign(price=stones_["carat"] * 5000)
+    challenger = dataclasses.replace(pricer(holdout, 5000, "xgboost"), estimator=WorseAbove(5000))
+    standing = champion(pricer(holdout, 5500))
+
+    decision = judge_pricer(holdout, challenger, standing)
+    patient = judge_pricer(holdout, challenger, standing, RULE.model_copy(update={"max_band_loss": 3.0}))
+
+    assert decision["gain"]["low"] > RULE.min_gain
+    assert not decision["promote"]
+    assert "is worse by 230.0% for stones of 2+ ct, at most 5% is let pass" in decision["reason"]
+    assert patient["promote"]
 
 
 def test_figures_show_every_model_and_both_axes(holdout):
     challenger = pricer(holdout, 5100)
-    rows = nodes.rank(RULE, nodes.evaluate(challenger, holdout))
+    rows = nodes.rank(RULE, nodes.evaluate(challenger, holdout)[0])
 
     against = nodes.plot_actual_against_predicted(challenger, holdout)
     board = nodes.plot_leaderboard(rows, RULE)
@@ -141,7 +198,7 @@ def test_figures_show_every_model_and_both_axes(holdout):
 def test_prices_are_judged_as_they_are_quoted_in_whole_cents(holdout):
     exact = dataclasses.replace(pricer(holdout, 5000), estimator=PerCarat(5000.004999))
 
-    metrics = nodes.evaluate(exact, holdout.assign(price=holdout["price"].round(2)))
+    metrics, _ = nodes.evaluate(exact, holdout.assign(price=holdout["price"].round(2)))
 
     quoted = exact.price(holdout)["price"]
     assert metrics["overall"]["mae"] == pytest.approx((quoted - holdout["price"].round(2)).abs().mean(), abs=1e-12)

@@ -1,5 +1,6 @@
 """Judging pricers on stones that none of them has learned from."""
 
+from dataclasses import asdict
 from typing import Any, Literal
 
 import pandas as pd
@@ -7,9 +8,13 @@ import plotly.graph_objects as go
 from pydantic import BaseModel, Field
 
 from diamonds.datasets.champion import CurrentChampion
-from diamonds.metrics import band_quality, errors, segments
+from diamonds.metrics import CONFIDENCE, band_quality, errors, paired_gain, segments
 from diamonds.pricer import Pricer
+from diamonds.schema import carat_bands
 
+#: A carat band with fewer holdout stones than this cannot keep a challenger from winning.
+FEWEST_STONES = 100
+COMPARED = ("challenger", "champion")
 #: More points than this make a figure slow to open and no clearer.
 MOST_POINTS = 3000
 LOG_DOLLARS = {"type": "log", "tickvals": [200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000], "tickformat": "$,d"}
@@ -21,27 +26,40 @@ class Promotion(BaseModel, extra="forbid"):
     Attributes:
         metric: The error on the holdout that decides; less is better.
         min_gain: By how much it must be less than the champion's, as a fraction of that.
+        sure: The share of bootstrap resamples of the holdout in which it must be.
+        max_band_loss: By how much it may be more, as a fraction, in any carat band with enough stones.
+        resamples: How many resamples are drawn.
+        seed: Of the draws.
     """
 
     metric: Literal["mae", "rmse", "mape"]
     min_gain: float = Field(ge=0, lt=1)
+    sure: float = Field(gt=0.5, lt=1)
+    max_band_loss: float = Field(ge=0)
+    resamples: int = Field(ge=100)
+    seed: int
 
 
-def evaluate(pricer: Pricer, holdout: pd.DataFrame) -> dict[str, Any]:
-    """The errors of a pricer and the quality of its band: overall, and by carat band, cut, color and clarity."""
+def evaluate(pricer: Pricer, holdout: pd.DataFrame) -> tuple[dict[str, Any], pd.DataFrame]:
+    """The errors of a pricer and the quality of its band: overall, and by carat band, cut, color and clarity.
+
+    Returns:
+        The metrics; and the quotes they are made from, a row for each holdout stone: `price`, `low`, `high`.
+    """
     quoted = pricer.price(holdout)
     by_segment: dict[str, dict[str, Any]] = {}
     for kind, name, members in segments(holdout):
         by_segment.setdefault(kind, {})[name] = {"stones": int(members.sum())} | _quality(
             holdout[members], quoted[members]
         )
-    return {
+    metrics = {
         "model": pricer.name,
         "version": pricer.version,
         "stones": len(holdout),
         "overall": _quality(holdout, quoted),
         "segments": by_segment,
     }
+    return metrics, quoted
 
 
 def rank(promotion: Promotion, *metrics: dict[str, Any]) -> list[dict[str, Any]]:
@@ -55,24 +73,32 @@ def judge(
     holdout: pd.DataFrame,
     champion: CurrentChampion | None,
     promotion: Promotion,
+    **quotes: pd.DataFrame,
 ) -> dict[str, Any]:
     """Decide whether the best of this run replaces the champion, both judged on the same holdout.
 
+    Args:
+        leaderboard: The models of this run, the best first.
+        holdout: The stones that judge.
+        champion: The present champion, or None.
+        promotion: The rule.
+        quotes: What each model of this run quotes for the holdout, by `quotes_of(model)`.
+
     Returns:
-        `promote`, the challenger's `model` and `version`, both errors, the `reason` in one sentence, and the
-        entry of the champion it was judged against.
+        `promote`, the challenger's `model` and `version`, both errors, the gain with its interval, the `reason` in
+        one sentence, and the entry of the champion it was judged against.
     """
     best = leaderboard[0]
-    error = best[promotion.metric]
     decision = {
         "model": best["model"],
         "version": best["version"],
         "metric": promotion.metric,
-        "challenger": error,
+        "challenger": best[promotion.metric],
         "champion": None,
+        "gain": None,
         "previous_id": champion.entry.promotion_id if champion else 0,
     }
-    name = f"{best['model']} with {_shown(promotion.metric, error)}"
+    name = f"{best['model']} with {_shown(promotion.metric, best[promotion.metric])}"
     if champion is None:
         return decision | {"promote": True, "reason": f"{name} is the first champion"}
     if champion.pricer is None:
@@ -80,15 +106,56 @@ def judge(
             "promote": True,
             "reason": f"{name} takes over: the champion cannot be loaded, {champion.problem}",
         }
-    standing = errors(holdout["price"], champion.pricer.price(holdout)["price"])[promotion.metric]
-    gain = 1 - error / standing if standing else 0.0
-    promote = gain > promotion.min_gain
-    verdict = "beats" if promote else "does not beat"
-    reason = (
-        f"{name} {verdict} the champion {champion.pricer.name} with {_shown(promotion.metric, standing)}"
-        f" on the same {len(holdout):,} stones: {gain:+.2%}, more than {promotion.min_gain:.2%} is asked for"
+    prices = pd.DataFrame(
+        {
+            "actual": holdout["price"],
+            "challenger": quotes[quotes_of(best["model"])]["price"],
+            "champion": champion.pricer.price(holdout)["price"],
+        }
     )
-    return decision | {"promote": promote, "champion": standing, "reason": reason}
+    standing = errors(prices["actual"], prices["champion"])[promotion.metric]
+    gain = paired_gain(
+        prices,
+        promotion.metric,
+        more_than=promotion.min_gain,
+        resamples=promotion.resamples,
+        seed=promotion.seed,
+    )
+    lost = _worst_band(prices, holdout, promotion)
+    promote = gain.sureness >= promotion.sure and lost is None
+    compared = f"the champion {champion.pricer.name} with {_shown(promotion.metric, standing)}"
+    found = f"{gain.gain:+.2%} ({CONFIDENCE:.0%} interval {gain.low:+.2%} to {gain.high:+.2%})"
+    if gain.sureness < promotion.sure:
+        asked = f"more than {promotion.min_gain:.2%} in {promotion.sure:.0%} of resamples is asked for"
+        verdict = f"does not beat {compared} on the same {len(holdout):,} stones: {found}, {asked}"
+    elif lost:
+        verdict = f"beats {compared} by {found} but {lost}, at most {promotion.max_band_loss:.0%} is let pass"
+    else:
+        verdict = f"beats {compared} on the same {len(holdout):,} stones: {found}"
+    return decision | {
+        "promote": promote,
+        "champion": standing,
+        "gain": asdict(gain),
+        "reason": f"{name} {verdict}",
+    }
+
+
+def quotes_of(model: str) -> str:
+    """The name of a model's quotes among the arguments of `judge`."""
+    return f"quotes_of_{model}"
+
+
+def _worst_band(prices: pd.DataFrame, holdout: pd.DataFrame, promotion: Promotion) -> str | None:
+    """Where the challenger is worse by more than is let pass: the worst carat band, in words; None if nowhere."""
+    losses = {}
+    for band, members in prices.groupby(carat_bands(holdout["carat"])):
+        if len(members) >= FEWEST_STONES:
+            ours, theirs = (errors(members["actual"], members[name])[promotion.metric] for name in COMPARED)
+            losses[str(band)] = ours / theirs - 1 if theirs else float(ours > 0)
+    worst = max(losses, key=lambda band: losses[band], default=None)
+    if worst is None or losses[worst] <= promotion.max_band_loss:
+        return None
+    return f"is worse by {losses[worst]:.1%} for stones of {worst} ct"
 
 
 def plot_actual_against_predicted(pricer: Pricer, holdout: pd.DataFrame) -> go.Figure:

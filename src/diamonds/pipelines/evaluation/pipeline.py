@@ -25,7 +25,13 @@ def create_pipeline() -> Pipeline:
             ),
             Node(
                 nodes.judge,
-                inputs=["leaderboard", "holdout", "champion", "params:promotion"],
+                inputs={
+                    "leaderboard": "leaderboard",
+                    "holdout": "holdout",
+                    "champion": "champion",
+                    "promotion": "params:promotion",
+                    **{nodes.quotes_of(name): f"{name}_quotes" for name in names},
+                },
                 outputs="decision",
                 name="judge",
             ),
@@ -41,7 +47,7 @@ def _evaluate(name: str) -> Pipeline:
             Node(
                 nodes.evaluate,
                 inputs=[f"{name}_pricer", "holdout"],
-                outputs=f"{name}_metrics",
+                outputs=[f"{name}_metrics", f"{name}_quotes"],
                 name="evaluate",
             ),
             Node(
