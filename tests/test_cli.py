@@ -60,3 +60,67 @@ def test_a_database_that_is_away_is_one_line_and_status_one(small):
         "diamonds: the database postgresql+psycopg://nobody@127.0.0.1:1/nothing cannot be reached"
     )
     assert "Traceback" not in done.stderr
+
+
+def test_a_champion_set_by_hand_is_a_new_entry_with_its_reason_and_serves(small_trained):
+    version = json.loads(small_trained.succeed("diamonds", "champion", "--json"))["version"]
+
+    said = small_trained.succeed(
+        "diamonds", "champion", "set", "linear", version, "--reason", "it is easier to explain"
+    )
+
+    assert said == f"linear {version} is champion: it is easier to explain.\n"
+    champion = json.loads(small_trained.succeed("diamonds", "champion", "--json"))
+    assert (champion["name"], champion["reason"], champion["promotion_id"]) == ("linear", "it is easier to explain", 2)
+    assert (small_trained.folder / "bentoml/models/diamonds/latest").read_text().startswith("linear-")
+
+
+def test_a_rollback_puts_the_earlier_champion_back_as_a_new_entry(small_trained):
+    first = json.loads(small_trained.succeed("diamonds", "champion", "--json"))
+    small_trained.succeed("diamonds", "champion", "set", "linear", first["version"], "--reason", "a try")
+
+    small_trained.succeed("diamonds", "rollback", first["version"], "--reason", "it priced too low")
+
+    champion = json.loads(small_trained.succeed("diamonds", "champion", "--json"))
+    assert (champion["name"], champion["reason"], champion["promotion_id"]) == (first["name"], "it priced too low", 3)
+    assert champion["metrics"] == first["metrics"]
+    latest = (small_trained.folder / "bentoml/models/diamonds/latest").read_text()
+    assert latest.startswith(f"{first['name']}-")
+    assert latest.endswith("-3")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("rollback", "yesterday"), "no earlier champion has the version yesterday; earlier champions: none"),
+        (
+            ("champion", "set", "linear", "yesterday", "--reason", "x"),
+            "no run yesterday trained a model linear: see `diamonds history`",
+        ),
+        (("champion", "set", "forest", "{version}", "--reason", "x"), "trained a model forest: see `diamonds history`"),
+        (("champion", "set", "xgboost", "{version}", "--reason", "x"), "is champion already"),
+    ],
+)
+def test_what_cannot_be_promoted_is_said_in_one_line_and_changes_nothing(small_trained, words, message):
+    before = small_trained.succeed("diamonds", "champion", "--json")
+    version = json.loads(before)["version"]
+
+    done = small_trained.run("diamonds", *(word.format(version=version) for word in words))
+
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert small_trained.succeed("diamonds", "champion", "--json") == before
+
+
+def test_a_damaged_model_is_not_promoted(small_trained):
+    before = small_trained.succeed("diamonds", "champion", "--json")
+    version = json.loads(before)["version"]
+    part = small_trained.folder / f"data/06_models/linear_pricer/{version}/linear_pricer/pricer.json"
+    part.write_bytes(part.read_bytes() + b" ")
+
+    done = small_trained.run("diamonds", "champion", "set", "linear", version, "--reason", "x")
+
+    assert done.returncode == 1
+    assert "pricer.json was changed after it was saved" in done.stderr
+    assert small_trained.succeed("diamonds", "champion", "--json") == before

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime
 from functools import wraps
+from pathlib import Path
 from typing import Any, ParamSpec
 
 import click
@@ -17,7 +18,7 @@ from rich.table import Table
 from sqlalchemy import Engine
 
 from diamonds.config import read_settings
-from diamonds.errors import DiamondsError
+from diamonds.errors import DiamondsError, NoSuchModelError
 from diamonds.store import history as memory
 from diamonds.store.database import migrate as bring_up_to_date
 from diamonds.store.database import open_database, require_current
@@ -70,11 +71,51 @@ def history(limit: int, as_json: bool) -> None:
             console.print(_models_table(run["models"]))
 
 
-@cli.command()
+@cli.group(invoke_without_command=True)
 @as_json
+@click.pass_context
 @plainly
-def champion(as_json: bool) -> None:
+def champion(context: click.Context, as_json: bool) -> None:
     """The model that serves, since when and why; exit status 1 if there is none."""
+    if context.invoked_subcommand is None:
+        _show_champion(as_json=as_json)
+
+
+@champion.command("set")
+@click.argument("model")
+@click.argument("version")
+@click.option("--reason", required=True, help="Why, for the history.")
+@plainly
+def set_champion(model: str, version: str, reason: str) -> None:
+    """Make a model of an earlier run the champion, by hand."""
+    _promote(_database(), model, version, reason)
+
+
+@cli.command()
+@click.argument("version")
+@click.option("--reason", default="rolled back by hand", show_default=True, help="Why, for the history.")
+@plainly
+def rollback(version: str, reason: str) -> None:
+    """Put the earlier champion of this version back, as a new entry."""
+    engine = _database()
+    former = memory.former_champions(engine)
+    names = [name for name, its_version in former if its_version == version]
+    if not names:
+        known = ", ".join(its_version for _, its_version in former) or "none"
+        raise NoSuchModelError(f"no earlier champion has the version {version}; earlier champions: {known}")
+    _promote(engine, names[0], version, reason)
+
+
+def _promote(engine: Engine, model: str, version: str, reason: str) -> None:
+    from diamonds.datasets import BentoModelDataset
+    from diamonds.datasets.champion import promote_by_hand
+
+    promoted = promote_by_hand(engine, Path.cwd(), model, version, reason)
+    BentoModelDataset(name="diamonds").save(promoted)
+    click.echo(f"{model} {version} is champion: {reason}.")
+
+
+def _show_champion(*, as_json: bool) -> None:
     found = memory.champion(_database())
     if found is None:
         raise DiamondsError("no champion yet: `kedro run` trains and chooses one")

@@ -34,5 +34,9 @@ class SchemaBehindError(DatabaseError):
     """The database's tables are older than this version of the project needs."""
 
 
+class NoSuchModelError(DiamondsError):
+    """A model or version was asked for that no run made, or that cannot be meant."""
+
+
 class PromotionConflictError(DiamondsError):
     """The champion changed while a challenger was being judged."""

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from kedro.io import AbstractDataset
+from sqlalchemy import Engine
 
 from diamonds.config import read_settings
-from diamonds.errors import ArtefactError
+from diamonds.errors import ArtefactError, NoSuchModelError
 from diamonds.pricer import Pricer, load
 from diamonds.store import history
 from diamonds.store.database import open_database, require_current
@@ -23,6 +24,35 @@ class CurrentChampion:
     folder: Path
     pricer: Pricer | None
     problem: str | None
+
+
+def promote_by_hand(engine: Engine, root: Path, name: str, version: str, reason: str) -> CurrentChampion:
+    """Make a model of an earlier run the champion, as a new entry.
+
+    Args:
+        engine: The database.
+        root: The folder that relative places of saved pricers start from.
+        name: The model's name.
+        version: The run that trained it.
+        reason: Why, in one sentence.
+
+    Raises:
+        NoSuchModelError: No run trained this model, or it is champion already.
+        ArtefactError: Its files cannot be loaded; nothing was changed.
+        PromotionConflictError: Another promotion came in between.
+    """
+    present = history.champion(engine)
+    model = history.trained_model(engine, name, version)
+    if model is None or model["artefact"] is None:
+        raise NoSuchModelError(f"no run {version} trained a model {name}: see `diamonds history`")
+    if present is not None and (present.name, present.version) == (name, version):
+        raise NoSuchModelError(f"{name} {version} is champion already")
+    load(root / model["artefact"])
+    history.promote(engine, name, version, reason, previous_id=present.promotion_id if present else 0)
+    promoted = ChampionDataset(path=str(root)).load()
+    if promoted is None:
+        raise NoSuchModelError(f"{name} {version} was promoted and is gone again: see `diamonds history`")
+    return promoted
 
 
 class ChampionDataset(AbstractDataset[dict[str, Any], CurrentChampion | None]):

@@ -138,6 +138,21 @@ def promote(engine: Engine, name: str, version: str, reason: str, previous_id: i
             ) from error
 
 
+def trained_model(engine: Engine, name: str, version: str) -> dict[str, Any] | None:
+    """The row of a model of a run; None if there is none."""
+    with Session(engine) as session:
+        found = session.scalar(select(TrainedModel).where(TrainedModel.name == name, TrainedModel.version == version))
+        return _columns(found) if found else None
+
+
+def former_champions(engine: Engine) -> list[tuple[str, str]]:
+    """Name and version of each model that was champion before the present one, the latest first, each once."""
+    with Session(engine) as session:
+        entries = session.scalars(select(Promotion).order_by(Promotion.id.desc())).all()
+    reigned = dict.fromkeys((entry.to_model, entry.to_version) for entry in entries)
+    return list(reigned)[1:]
+
+
 def runs(engine: Engine, limit: int) -> list[dict[str, Any]]:
     """The newest runs first, each with its models (best MAE first) and whether one was promoted.
 
