@@ -1,3 +1,5 @@
+import csv
+import io
 import json
 
 import pytest
@@ -21,6 +23,52 @@ def test_history_as_json_is_the_same_for_programs(trained):
     assert run["outcome"] == "succeeded"
     assert {model["name"] for model in run["models"]} == set(models.available())
     assert run["models"][0]["metrics"]["overall"]["mae"] < 270
+
+
+def test_history_can_be_narrowed_to_a_model_and_a_metric(trained):
+    shown = trained.succeed("diamonds", "history", "--model", "linear", "--metric", "r2")
+
+    rows = [line.split() for line in shown.splitlines()]
+    assert ["model", "R²"] in rows
+    assert [row[0] for row in rows if row[0] in models.available() and row[1] != "with"] == ["linear"]
+    assert "MAE    " not in shown
+
+
+def test_history_as_csv_is_a_row_for_each_model(trained):
+    rows = list(csv.DictReader(io.StringIO(trained.succeed("diamonds", "history", "--csv"))))
+
+    assert [row["model"] for row in rows] == ["xgboost", "linear", "median"]
+    assert [row["promoted"] for row in rows] == ["True", "False", "False"]
+    assert float(rows[0]["mae"]) < 262
+    assert 0.88 <= float(rows[0]["coverage"]) <= 0.92
+
+
+def test_comparing_two_runs_shows_what_differs_and_nothing_else(small_trained, classic):
+    (small_trained.raw / "fresh.csv").write_text(classic.sample(500, random_state=8).to_csv(index=False))
+    (small_trained.folder / "conf/local/parameters_models.yml").write_text(
+        "models: {median: {}, linear: {numbers: [carat]}, xgboost: {}}\n"
+    )
+    small_trained.succeed("kedro", "run")
+    second, first = (run["id"] for run in json.loads(small_trained.succeed("diamonds", "history", "--json")))
+
+    differences = json.loads(small_trained.succeed("diamonds", "history", "compare", first, second, "--json"))
+    shown = small_trained.succeed("diamonds", "history", "compare", first, second)
+
+    assert differences["file fresh.csv"][0] is None
+    assert differences["file fresh.csv"][1].startswith("500 rows, ")
+    assert differences["rows_in"] == [3000, 3500]
+    assert differences["linear parameter numbers"] == [["carat", "x"], ["carat"]]
+    assert differences["linear mae"][0] != differences["linear mae"][1]
+    assert "file spring.csv" not in differences
+    assert not any(place.startswith("parameter split") for place in differences)
+    assert "linear parameter numbers" in shown
+    assert small_trained.succeed("diamonds", "history", "compare", first, first) == "The two runs are alike.\n"
+
+
+def test_comparing_with_a_run_that_is_none_says_so(small_trained):
+    done = small_trained.run("diamonds", "history", "compare", "yesterday", "today")
+
+    assert (done.returncode, done.stderr) == (1, "diamonds: there is no run yesterday: see `diamonds history`\n")
 
 
 def test_champion_shows_which_model_serves_since_when_and_why(trained):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from functools import wraps
@@ -23,7 +24,10 @@ from diamonds.store import history as memory
 from diamonds.store.database import migrate as bring_up_to_date
 from diamonds.store.database import open_database, require_current
 
-METRICS = (("mae", "MAE"), ("rmse", "RMSE"), ("r2", "R²"), ("mape", "MAPE"), ("bias", "bias"))
+METRICS = {
+    "mae": "MAE", "rmse": "RMSE", "r2": "R²", "mape": "MAPE", "bias": "bias", "coverage": "coverage", "width": "width",
+}  # fmt: skip
+METRIC_NAMES = tuple(METRICS)
 
 P = ParamSpec("P")
 
@@ -51,24 +55,53 @@ def plainly(command: Callable[P, None]) -> Callable[P, None]:
     return said
 
 
-@cli.command()
+@cli.group(invoke_without_command=True)
+@click.option("--model", help="Only this model.")
+@click.option("--metric", type=click.Choice(METRIC_NAMES), help="Only this metric.")
 @click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="How many runs.")
 @as_json
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV, a row for each model of each run.")
+@click.pass_context
 @plainly
-def history(limit: int, as_json: bool) -> None:
+def history(
+    context: click.Context, model: str | None, metric: str | None, limit: int, as_json: bool, as_csv: bool
+) -> None:  # fmt: skip
     """Every run, and every model it trained with its metrics."""
+    if context.invoked_subcommand is not None:
+        return
     runs = memory.runs(_database(), limit)
+    if model:
+        runs = [run | {"models": [each for each in run["models"] if each["name"] == model]} for run in runs]
+    shown = (metric,) if metric else METRIC_NAMES
     if as_json:
         _print_json(runs)
-        return
-    if not runs:
+    elif as_csv:
+        _print_csv(runs, shown)
+    elif runs:
+        _print_runs(runs, shown)
+    else:
         click.echo("No run yet: `kedro run` makes the first.")
+
+
+@history.command()
+@click.argument("first")
+@click.argument("second")
+@as_json
+@plainly
+def compare(first: str, second: str, as_json: bool) -> None:
+    """What differs between two runs: data, code, parameters and metrics."""
+    engine = _database()
+    differences = memory.differences(*(memory.run(engine, run_id) for run_id in (first, second)))
+    if as_json:
+        _print_json(differences)
         return
-    console = _console()
-    for run in runs:
-        console.print(f"[bold]{run['id']}[/bold] {_summary(run)}", highlight=False)
-        if run["models"]:
-            console.print(_models_table(run["models"]))
+    if not differences:
+        click.echo("The two runs are alike.")
+        return
+    table = Table("", first, second, box=None, padding=(0, 2))
+    for place, (before, after) in differences.items():
+        table.add_row(place, *(escape(_plain_value(value)) for value in (before, after)))
+    _console().print(table)
 
 
 @cli.group(invoke_without_command=True)
@@ -160,14 +193,38 @@ def _summary(run: dict[str, Any]) -> str:
     return escape(", ".join(facts) + (f"\n  {note}" if note else ""))
 
 
-def _models_table(models: list[dict[str, Any]]) -> Table:
-    table = Table("model", *(heading for _, heading in METRICS), "", box=None, padding=(0, 2))
+def _print_runs(runs: list[dict[str, Any]], metrics: Sequence[str]) -> None:
+    console = _console()
+    for run in runs:
+        console.print(f"[bold]{run['id']}[/bold] {_summary(run)}", highlight=False)
+        if run["models"]:
+            console.print(_models_table(run["models"], metrics))
+
+
+def _print_csv(runs: list[dict[str, Any]], metrics: Sequence[str]) -> None:
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(["run", "started_at", "outcome", "model", *metrics, "promoted", "error"])
+    for run in runs:
+        for model in run["models"]:
+            overall = (model["metrics"] or {}).get("overall", {})
+            facts = [run["id"], run["started_at"].isoformat(), run["outcome"], model["name"]]
+            writer.writerow([*facts, *(overall.get(name) for name in metrics), model["promoted"], model["error"]])
+
+
+def _models_table(models: list[dict[str, Any]], metrics: Sequence[str]) -> Table:
+    table = Table("model", *(METRICS[name] for name in metrics), "", box=None, padding=(0, 2))
     for model in models:
         overall = (model["metrics"] or {}).get("overall", {})
-        cells = [_metric(name, overall[name]) if name in overall else "" for name, _ in METRICS]
+        cells = [_metric(name, overall[name]) if name in overall else "" for name in metrics]
         remark = f"failed: {model['error']}" if model["error"] else "became champion" if model["promoted"] else ""
         table.add_row(model["name"], *cells, escape(remark))
     return table
+
+
+def _plain_value(value: object) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _metric(name: str, value: float) -> str:

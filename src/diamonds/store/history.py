@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -13,7 +13,7 @@ from sqlalchemy import Engine, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from diamonds.errors import PromotionConflictError
+from diamonds.errors import NoSuchModelError, PromotionConflictError
 from diamonds.store.tables import Promotion, TrainedModel, TrainingRun
 
 RUNNING, SUCCEEDED, FAILED, INTERRUPTED = "running", "succeeded", "failed", "interrupted"
@@ -161,24 +161,66 @@ def runs(engine: Engine, limit: int) -> list[dict[str, Any]]:
     _mark_interrupted(engine)
     with Session(engine) as session:
         found = session.scalars(select(TrainingRun).order_by(TrainingRun.started_at.desc()).limit(limit)).all()
-        ids = [run.id for run in found]
-        models = session.scalars(select(TrainedModel).where(TrainedModel.run_id.in_(ids))).all()
-        promoted = {
-            (entry.to_model, entry.to_version)
-            for entry in session.scalars(select(Promotion).where(Promotion.to_version.in_(ids)))
-        }
-        by_run: dict[str, list[dict[str, Any]]] = {run_id: [] for run_id in ids}
-        for model in sorted(models, key=_mae):
-            row = _columns(model) | {"promoted": (model.name, model.version) in promoted}
-            by_run[model.run_id].append(row)
-        return [_columns(run) | {"models": by_run[run.id]} for run in found]
+        return _with_models(session, found)
+
+
+def run(engine: Engine, run_id: str) -> dict[str, Any]:
+    """One run with its models, as `runs` gives it.
+
+    Raises:
+        NoSuchModelError: There is no such run.
+    """
+    with Session(engine) as session:
+        found = session.get(TrainingRun, run_id)
+        if found is None:
+            raise NoSuchModelError(f"there is no run {run_id}: see `diamonds history`")
+        return _with_models(session, [found])[0]
+
+
+def differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """What differs between two runs, by its place: data, code, parameters, and each model's metrics."""
+    before, after = (_comparable(each) for each in (first, second))
+    places = [*before, *(place for place in after if place not in before)]
+    pairs = {place: (before.get(place), after.get(place)) for place in places}
+    return {place: pair for place, pair in pairs.items() if pair[0] != pair[1]}
+
+
+def _comparable(run: Mapping[str, Any]) -> dict[str, Any]:
+    facts = {key: run[key] for key in ("outcome", "code_version", "rows_in", "quarantined", "duplicates")}
+    facts |= {key: run[key] for key in ("training_rows", "holdout_rows")}
+    facts |= {f"file {file['name']}": f"{file['rows']:,} rows, {file['sha256'][:12]}" for file in run["files"] or []}
+    facts |= _flat("parameter", run["parameters"])
+    for model in run["models"]:
+        facts |= _flat(f"{model['name']} parameter", model["parameters"] or {})
+        facts |= _flat(model["name"], (model["metrics"] or {}).get("overall", {}))
+    return facts
+
+
+def _flat(place: str, value: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON is anything
+    """The leaves of nested parameters, by their path."""
+    if not isinstance(value, dict):
+        return {place: value}
+    return {path: leaf for key in sorted(value) for path, leaf in _flat(f"{place} {key}", value[key]).items()}
+
+
+def _with_models(session: Session, found: Sequence[TrainingRun]) -> list[dict[str, Any]]:
+    ids = [each.id for each in found]
+    models = session.scalars(select(TrainedModel).where(TrainedModel.run_id.in_(ids))).all()
+    promoted = {
+        (entry.to_model, entry.to_version)
+        for entry in session.scalars(select(Promotion).where(Promotion.to_version.in_(ids)))
+    }
+    by_run: dict[str, list[dict[str, Any]]] = {run_id: [] for run_id in ids}
+    for model in sorted(models, key=_mae):
+        by_run[model.run_id].append(_columns(model) | {"promoted": (model.name, model.version) in promoted})
+    return [_columns(each) | {"models": by_run[each.id]} for each in found]
 
 
 def _mark_interrupted(engine: Engine) -> None:
     with Session(engine) as session, session.begin():
-        for run in session.scalars(select(TrainingRun).where(TrainingRun.outcome == RUNNING)):
-            if not _is_alive(run.process):
-                run.outcome, run.error = INTERRUPTED, "the process ended before the run did"
+        for each in session.scalars(select(TrainingRun).where(TrainingRun.outcome == RUNNING)):
+            if not _is_alive(each.process):
+                each.outcome, each.error = INTERRUPTED, "the process ended before the run did"
 
 
 def _mae(model: TrainedModel) -> float:
