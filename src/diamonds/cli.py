@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
 
 from diamonds.config import read_settings
 from diamonds.errors import DiamondsError, NoSuchModelError
@@ -50,6 +51,9 @@ def plainly(command: Callable[P, None]) -> Callable[P, None]:
             command(*args, **kwargs)
         except DiamondsError as error:
             click.echo(f"diamonds: {error}", err=True)
+            raise click.exceptions.Exit(1) from error
+        except DBAPIError as error:
+            click.echo(f"diamonds: the database does not answer: {error.orig}", err=True)
             raise click.exceptions.Exit(1) from error
 
     return said

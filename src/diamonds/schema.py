@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -74,14 +74,14 @@ def grade_problem(field: str, value: object) -> str | None:
         return None
     best_first = GRADES[field][::-1]
     problem = f"must be one of {', '.join(best_first)} ({best_first[0]} is the best)"
-    meant = difflib.get_close_matches(_key(str(value)), _GRADE_BY_KEY[field], n=1, cutoff=0.6)
-    return f"{problem}; did you mean {_GRADE_BY_KEY[field][meant[0]]}?" if meant else problem
+    meant = _closest(_key(str(value)), _GRADE_BY_KEY[field])
+    return f"{problem}; did you mean {_GRADE_BY_KEY[field][meant]}?" if meant else problem
 
 
 def measure_problem(field: str, value: object) -> str | None:
     """What is wrong with a number, in plain words; None if nothing is."""
     measure = MEASURES[field]
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or math.isnan(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value:  # noqa: PLR0124 - NaN
         return "must be a number"
     if not 0 < value <= measure.most:
         return f"must be more than 0 and at most {measure.most:,} {measure.unit}"
@@ -210,38 +210,65 @@ class PricedDiamond(BaseModel):
     price: float
 
 
+#: More problems than this are counted, not listed; longer texts are cut.
+MOST_PROBLEMS, MOST_CHARACTERS = 20, 200
+MOST_SHOWN = 1e15
+LONGEST_MISSPELLING = 50
+
+
 @dataclass(frozen=True)
 class Problem:
-    """One thing wrong with what a caller sent: where, what was got, and what would hold."""
+    """One thing wrong with what a caller sent: where, what was got (cut where it is long), and what would hold."""
 
     field: str
-    got: object
+    got: str | float | bool | None
     problem: str
 
 
 def problems(error: ValidationError, model: type[BaseModel]) -> list[Problem]:
-    """All that is wrong with an object that `model` refused, in plain words, in the order of its fields."""
-    return [_problem(details, model) for details in error.errors(include_url=False)]
+    """What is wrong with an object that `model` refused, in plain words, in the order of its fields."""
+    found = error.errors(include_url=False, include_context=False)
+    listed = [_problem(details, model) for details in found[:MOST_PROBLEMS]]
+    if (more := len(found) - MOST_PROBLEMS) > 0:
+        listed.append(Problem("", None, f"{more:,} more problems are not listed"))
+    return listed
 
 
 def _problem(details: Mapping[str, Any], model: type[BaseModel]) -> Problem:
-    field = ".".join(str(part) for part in details["loc"] if part in model.model_fields) or ".".join(
-        str(part) for part in details["loc"]
-    )
+    path = [str(part) for part in details["loc"]]
+    field = ".".join([part for part in path if part in model.model_fields] or path)
+    got = _shown(details["input"])
     if details["type"] == "missing":
         return Problem(field, None, "is required")
     if details["type"] == "extra_forbidden":
-        return Problem(field, details["input"], _unknown_field(field, model))
-    got = details["input"]
-    if isinstance(got, float) and not math.isfinite(got):
-        return Problem(field, str(got), "must be a finite number")
+        return Problem(_cut(field), got, _unknown_field(field, model))
+    if isinstance(details["input"], float) and not math.isfinite(details["input"]):
+        return Problem(field, got, "must be a finite number")
     known = field in GRADES or field in MEASURES
-    return Problem(field, got, (known and field_problem(field, got)) or _plain(details["msg"]))
+    return Problem(field, got, (known and field_problem(field, details["input"])) or _plain(details["msg"]))
+
+
+def _shown(got: object) -> str | float | bool | None:
+    """What was got, as strict JSON can show it."""
+    if got is None or isinstance(got, bool) or (isinstance(got, (int, float)) and abs(got) <= MOST_SHOWN):
+        return got
+    return _cut(got if isinstance(got, str) else repr(got))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MOST_CHARACTERS else f"{text[:MOST_CHARACTERS]}… ({len(text):,} characters)"
+
+
+def _closest(word: str, known: Iterable[str]) -> str | None:
+    """The known word that is meant, if one is near."""
+    if len(word) > LONGEST_MISSPELLING:
+        return None
+    return next(iter(difflib.get_close_matches(word, known, n=1, cutoff=0.6)), None)
 
 
 def _unknown_field(field: str, model: type[BaseModel]) -> str:
-    meant = difflib.get_close_matches(field.casefold(), model.model_fields, n=1, cutoff=0.6)
-    hint = f"did you mean {meant[0]}?" if meant else f"known are {', '.join(model.model_fields)}"
+    meant = _closest(field.casefold(), model.model_fields)
+    hint = f"did you mean {meant}?" if meant else f"known are {', '.join(model.model_fields)}"
     return f"is not a known field; {hint}"
 
 

@@ -8,6 +8,7 @@ import uuid
 import pytest
 
 from diamonds.schema import Diamond
+from diamonds.service import hooks
 from diamonds.service.hooks import MOST_BYTES, Door, RequestHook, new_request_id
 
 STONE = b'{"carat": 1.1, "cut": "Ideal", "color": "H", "clarity": "SI2"}'
@@ -60,7 +61,11 @@ def answering(status=200, chunks=(b'{"price": 1}',), headers=()):
 
 def problem(sent):
     assert dict(sent[0]["headers"])[b"content-type"] == b"application/problem+json"
-    return json.loads(sent[1]["body"])
+    return json.loads(sent[1]["body"], parse_constant=no_constant)
+
+
+def no_constant(name):
+    raise AssertionError(f"{name} is not JSON")
 
 
 def test_an_answer_passes_unchanged_and_is_recorded_whole():
@@ -122,7 +127,11 @@ def test_what_does_not_hold_is_refused_before_the_app_sees_it():
     assert serving.records[0]["request_id"] == answer["request_id"]
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"carat=1.1", b"\xff\xfe", b"[" * 100_000])
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b"carat=1.1", b"\xff\xfe", "{}".encode("utf-16"), b"[" * 100_000, b'{"a":' * 500 + b"1" + b"}" * 500],
+    ids=["empty", "cut off", "form", "not UTF-8", "UTF-16", "endless nesting", "deep nesting"],
+)
 def test_what_is_not_json_is_400(body):
     sent, _ = exchange(answering(), Recording(), body=body)
 
@@ -130,12 +139,80 @@ def test_what_is_not_json_is_400(body):
 
 
 @pytest.mark.parametrize(
-    "body", [b"[]", b"null", b"1", b'"carat"', b"{}", b'{"carat": NaN}', b'{"carat": 1e400}', b'{"carat": -Infinity}']
+    "body",
+    [
+        b"[]",
+        b"null",
+        b"1",
+        b'"carat"',
+        b"{}",
+        b'{"carat": NaN}',
+        b'{"carat": 1e400}',
+        b'{"carat": -Infinity}',
+        b'{"carat": [NaN, {"x": Infinity}]}',
+        b'{"unknown": 1e400}',
+        b'{"carat": 1' + b"0" * 400 + b"}",
+        b'{"cut": null, "\\u0000": "\\u0000"}',
+    ],
 )
-def test_json_that_is_no_diamond_is_422(body):
+def test_json_that_is_no_diamond_is_422_and_the_answer_is_strict_json(body):
     sent, _ = exchange(answering(), Recording(), body=body)
 
     assert problem(sent)["status"] == 422
+
+
+def test_a_lone_surrogate_is_refused_in_plain_words():
+    sent, _ = exchange(answering(), Recording(), body=b'{"carat": "\\ud800", "\\ud800": 1}')
+
+    assert problem(sent)["status"] in {400, 422}
+
+
+def test_a_byte_order_mark_does_no_harm():
+    sent, _ = exchange(answering(), Recording(), body=b"\xef\xbb\xbf" + STONE)
+
+    assert sent[0]["status"] == 200
+
+
+def test_an_answer_does_not_grow_with_what_is_wrong():
+    many = json.dumps({f"field{number}": number for number in range(20_000)}).encode()
+    long = json.dumps({"carat": 1, "cut": "x" * 1_000_000, "color": "D", "clarity": "IF"}).encode()
+
+    of_many, of_long = (problem(exchange(answering(), Recording(), body=body)[0]) for body in (many, long))
+
+    assert len(of_many["errors"]) == 21
+    assert of_many["errors"][-1]["problem"] == "19,984 more problems are not listed"
+    assert of_long["errors"][0]["got"] == "x" * 200 + "… (1,000,000 characters)"
+
+
+def test_a_caller_who_leaves_before_the_end_of_the_body_gets_no_price():
+    async def never(scope, receive, send):
+        raise AssertionError("the app was called")
+
+    async def receive():
+        return messages.pop(0)
+
+    async def send(message):
+        sent.append(message)
+
+    serving, sent = Recording(), []
+    messages = [{"type": "http.request", "body": STONE, "more_body": True}, {"type": "http.disconnect"}]
+    scope = {"type": "http", "method": "POST", "path": "/predict", "headers": [], "client": None}
+    asyncio.run(RequestHook(never, serving, DOORS)(scope, receive, send))
+
+    assert [record["status"] for record in serving.records] == [408]
+
+
+def test_an_answer_that_takes_too_long_is_504_in_plain_words(monkeypatch):
+    async def slow(scope, receive, send):
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(hooks, "DEADLINE_SECONDS", 0.05)
+    serving = Recording()
+
+    sent, _ = exchange(slow, serving)
+
+    assert problem(sent)["title"] == "The answer took too long"
+    assert [record["status"] for record in serving.records] == [504]
 
 
 @pytest.mark.parametrize(
@@ -203,16 +280,18 @@ def test_a_method_that_is_not_taken_keeps_its_allow_header():
     assert problem(sent)["status"] == 405
 
 
-def test_an_app_that_raises_is_recorded_and_still_raises():
+def test_an_app_that_raises_is_a_500_in_plain_words_in_the_answer_the_log_and_the_record(caplog):
     async def broken(scope, receive, send):
         raise RuntimeError("broken")
 
     serving = Recording()
 
-    with pytest.raises(RuntimeError, match="broken"):
-        exchange(broken, serving)
+    sent, _ = exchange(broken, serving)
 
-    assert [(record["status"], record["response_body"]) for record in serving.records] == [(500, None)]
+    answer = problem(sent)
+    assert (answer["status"], answer["title"]) == (500, "Something went wrong here, not with your request")
+    assert [(record["status"], record["response_body"]) for record in serving.records] == [(500, answer)]
+    assert "RuntimeError: broken" in caplog.text
 
 
 def test_a_log_that_cannot_be_written_does_not_stop_the_answer(caplog):
@@ -236,7 +315,14 @@ def test_health_pages_and_assets_leave_no_record(path):
 
 
 @pytest.mark.parametrize(
-    ("body", "kept"), [(b"{bad", "{bad"), (b"\xff", "\ufffd"), (b'{"x": NaN}', '{"x": NaN}'), (b"", None)]
+    ("body", "kept"),
+    [
+        (b"{bad", "{bad"),
+        (b"\xff", "\ufffd"),
+        (b'{"x": NaN}', '{"x": NaN}'),
+        (b'{"x": 1e400}', '{"x": 1e400}'),
+        (b"", None),
+    ],
 )
 def test_a_body_that_is_not_json_is_recorded_as_the_text_it_is(body, kept):
     serving = Recording()

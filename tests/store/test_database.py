@@ -1,3 +1,4 @@
+import socket
 import threading
 
 import pytest
@@ -7,14 +8,15 @@ from sqlalchemy import inspect, text
 
 from diamonds.config import Settings
 from diamonds.errors import ConfigurationError, DatabaseError, SchemaBehindError
-from diamonds.store.database import migrate, open_database, require_current
+from diamonds.store import history
+from diamonds.store.database import migrate, open_database, require_current, writing
 from diamonds.store.tables import Base
 
 
 def test_the_migrations_make_exactly_the_tables_of_the_code(database):
     with database.connect() as connection:
         differences = compare_metadata(
-            MigrationContext.configure(connection, opts={"compare_type": False}), Base.metadata
+            MigrationContext.configure(connection, opts={"compare_type": True}), Base.metadata
         )
 
     assert differences == []
@@ -88,3 +90,26 @@ def test_sqlite_keeps_what_was_committed_in_wal(tmp_path):
     with engine.connect() as connection:
         assert connection.execute(text("PRAGMA journal_mode")).scalar() == "wal"
     engine.dispose()
+
+
+def test_reading_does_not_wait_for_a_writer(tmp_path):
+    engine = open_database(Settings(database_url=f"sqlite:///{tmp_path}/d.db"))
+    migrate(engine)
+
+    with writing(engine).begin() as writer:
+        writer.execute(text("DELETE FROM traffic"))
+        assert history.champion(engine) is None
+        assert history.runs(engine, limit=5) == []
+        require_current(engine)
+    engine.dispose()
+
+
+def test_a_database_that_accepts_and_says_nothing_does_not_keep_us_waiting():
+    with socket.socket() as mute:
+        mute.bind(("127.0.0.1", 0))
+        mute.listen()
+        url = f"postgresql+psycopg://nobody@127.0.0.1:{mute.getsockname()[1]}/nothing"
+        engine = open_database(Settings(database_url=url))
+
+        with pytest.raises(DatabaseError, match="cannot be reached"):
+            require_current(engine)

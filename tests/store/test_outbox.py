@@ -79,8 +79,23 @@ def test_what_a_killed_process_left_is_adopted_by_the_next_start(tmp_path):
     shipper.stop()
     outbox.close()
 
-    assert [record["number"] for record in database.records] == [0, 1, 2, 3]
+    assert sorted(record["number"] for record in database.records) == [0, 1, 2, 3]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_outbox_that_cannot_be_read_is_kept_and_holds_nothing_up(tmp_path, caplog):
+    (tmp_path / "111-dead.sqlite").write_bytes(b"garbage" * 1000)
+    outbox, database = Outbox(tmp_path), Database()
+    for number in range(10):
+        outbox.put({"number": number})
+    shipper = Shipper(outbox, database.ship)
+    shipper.start()
+    shipper.stop()
+    outbox.close()
+
+    assert len(database.records) == 10
+    assert "111-dead.sqlite cannot be read and is left as it is: file is not a database" in caplog.text
+    assert (tmp_path / "111-dead.sqlite").read_bytes() == b"garbage" * 1000
 
 
 def test_the_shipper_tries_again_until_the_database_is_back(tmp_path):

@@ -54,10 +54,26 @@ def test_bodies_of_any_kind_come_back(database, body):
     assert rows(database)[0]["request_body"] == body
 
 
-@pytest.mark.parametrize("body", ["a\x00b", {"key\x00": "\x00"}, ["\ud800"]])
+@pytest.mark.parametrize("body", ["a\x00b", {"key\x00": "\x00"}, ["\ud800"], {"carat": float("inf")}, [float("nan")]])
 def test_what_postgresql_cannot_store_as_it_is_is_stored_legibly(database, body):
     traffic.record(database, [exchange(request_body=body), exchange("second")])
 
     kept = rows(database)
     assert len(kept) == 2
     assert kept[0]["request_body"] is not None
+
+
+def test_texts_that_postgresql_cannot_store_are_made_legible(database):
+    traffic.record(database, [exchange(path="/a\x00b", client="\ud800")])
+
+    assert (rows(database)[0]["path"], rows(database)[0]["client"]) == ("/a\ufffdb", "?")
+
+
+def test_one_that_is_refused_all_the_same_does_not_keep_the_others_waiting(database, caplog):
+    traffic.record(database, [exchange("first"), exchange("second", method="X" * 100), exchange("third")])
+
+    refused = database.dialect.name == "postgresql"  # SQLite takes a text of any length
+    assert [row["request_id"] for row in rows(database)] == (
+        ["first", "third"] if refused else ["first", "second", "third"]
+    )
+    assert ("exchange second cannot be stored: value too long" in caplog.text) == refused

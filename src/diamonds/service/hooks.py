@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
+import math
 import secrets
 import time
 import uuid
@@ -25,6 +27,10 @@ from diamonds.service.state import Serving
 logger = logging.getLogger(__name__)
 
 MOST_BYTES = 4 * 1024 * 1024
+#: A little less than BentoML's own timeout (api.py), whose answer would be neither in plain words nor in the log.
+DEADLINE_SECONDS = 9
+#: The status of an exchange whose caller left before it was answered, as nginx logs it.
+CLIENT_GONE = 499
 #: What machines and people's pages ask for is not traffic of the API.
 UNLOGGED = (
     "/livez",
@@ -67,19 +73,22 @@ class RequestHook:
         exchange = Exchange(scope, self._serving)
         current.set(exchange)
         try:
-            await self._answer(exchange, scope, receive, send)
-        except BaseException:
-            exchange.status = exchange.status or 500
-            raise
+            async with asyncio.timeout(DEADLINE_SECONDS):
+                await self._answer(exchange, scope, receive, send)
+        except TimeoutError:
+            await exchange.give_up(send, 504)
+        except Exception:
+            logger.exception("exchange %s failed", exchange.request_id)
+            await exchange.give_up(send, 500)
         finally:
             exchange.record()
 
     async def _answer(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
-        body = await _read(receive)
-        if body is None:
-            await exchange.refuse(send, 413)
+        try:
+            exchange.request_body = body = await _read(receive)
+        except _RefusedBodyError as refused:
+            await exchange.refuse(send, refused.status)
             return
-        exchange.request_body = body
         door = self._doors.get(scope["path"]) if scope["method"] == "POST" else None
         if door is not None:
             refusal = _refusal(scope, body, door, ready=self._serving.champion is not None)
@@ -87,6 +96,14 @@ class RequestHook:
                 await exchange.refuse(send, *refusal)
                 return
         await self._app(scope, _replay(body, receive), exchange.watch(send))
+
+
+class _RefusedBodyError(Exception):
+    """A body that is not read to its end."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
 
 
 class Exchange:
@@ -110,6 +127,7 @@ class Exchange:
         self._received_at = datetime.now(UTC)
         self._began = time.perf_counter()
         self._recorded = False
+        self._sent = False
 
     def watch(self, send: Send) -> Send:
         """A `send` that keeps what passes; an error of the framework leaves as a problem in plain words."""
@@ -118,6 +136,7 @@ class Exchange:
             if message["type"] == "http.response.start":
                 self._start, self.status = message, message["status"]
                 if not self._is_foreign_error():
+                    self._sent = True
                     await send(message)
                 return
             if message["type"] == "http.response.body":
@@ -140,8 +159,8 @@ class Exchange:
         title: str | None = None,
     ) -> None:
         """Answer with a problem."""
-        self.status = status
         self.response_body = problems.problem(status, self.request_id, errors or (), title)
+        self.status = status
         headers = [
             (b"content-type", problems.CONTENT_TYPE.encode()),
             (b"content-length", str(len(self.response_body)).encode()),
@@ -150,8 +169,16 @@ class Exchange:
             headers.append((b"retry-after", b"5"))
         headers += [(name, value) for name, value in self._start.get("headers", []) if name.lower() == b"allow"]
         self.record()
+        self._sent = True
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": self.response_body})
+
+    async def give_up(self, send: Send, status: int) -> None:
+        """Answer that it failed, unless an answer is on its way already."""
+        if self._sent:
+            self.status = status
+        else:
+            await self.refuse(send, status)
 
     def record(self) -> None:
         """Put the record into the outbox, once."""
@@ -167,7 +194,7 @@ class Exchange:
                     "duration_ms": (time.perf_counter() - self._began) * 1000,
                     "method": self._scope["method"],
                     "path": self._scope["path"],
-                    "status": self.status,
+                    "status": self.status or CLIENT_GONE,
                     "request_body": _json(self.request_body),
                     "response_body": _json(self.response_body),
                     "model": self.answered_by and self.answered_by.name,
@@ -195,16 +222,22 @@ def _is_logged(scope: Scope) -> bool:
     return path != "/" and path not in UNLOGGED and not path.startswith(UNLOGGED_BELOW)
 
 
-async def _read(receive: Receive) -> bytes | None:
-    """The body of a request; None if it is larger than is read."""
+async def _read(receive: Receive) -> bytes:
+    """The body of a request.
+
+    Raises:
+        _RefusedBodyError: It is larger than is read, or the caller left before its end.
+    """
     chunks, size = [], 0
     while True:
         message = await receive()
+        if message["type"] == "http.disconnect":
+            raise _RefusedBodyError(408)
         chunk = message.get("body", b"")
         chunks.append(chunk)
         size += len(chunk)
         if size > MOST_BYTES:
-            return None
+            raise _RefusedBodyError(413)
         if not message.get("more_body"):
             return b"".join(chunks)
 
@@ -227,13 +260,15 @@ def _refusal(
     if content_type.split(b";")[0].strip().lower() != b"application/json":
         return 415, [], None
     try:
-        json.loads(body)
+        text = body.decode("utf-8-sig")
+        json.loads(text)
+        door.body.model_validate_json(text)
+    except ValidationError as error:
+        if error.errors(include_url=False)[0]["type"] == "json_invalid":
+            return 400, [schema.Problem("", None, error.errors(include_url=False)[0]["msg"])], None
+        return 422, schema.problems(error, door.body), door.title
     except (ValueError, RecursionError) as error:
         return 400, [schema.Problem("", None, str(error))], None
-    try:
-        door.body.model_validate_json(body)
-    except ValidationError as error:
-        return 422, schema.problems(error, door.body), door.title
     return None if ready else (503, [], None)
 
 
@@ -242,10 +277,13 @@ def _json(body: bytes) -> Any:  # noqa: ANN401 - JSON is anything
     if not body:
         return None
     try:
-        return json.loads(body, parse_constant=_no_constant)
+        return json.loads(body, parse_constant=_finite, parse_float=_finite)
     except (ValueError, RecursionError):
         return body.decode("utf-8", "replace")
 
 
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is beyond what JSON can hold")
+    return number

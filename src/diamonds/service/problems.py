@@ -16,6 +16,7 @@ TITLES = {
     400: "This is not JSON",
     404: "There is nothing at this address",
     405: "This address does not take that method",
+    408: "The request ended before its body did",
     413: "The request is too large: at most 4 MiB are read",
     415: "Send JSON, with the header Content-Type: application/json",
     500: "Something went wrong here, not with your request",
@@ -34,4 +35,4 @@ def problem(status: int, request_id: str, problems: Iterable[Problem] = (), titl
     }
     if errors := [asdict(each) for each in problems]:
         body["errors"] = errors
-    return json.dumps(body, ensure_ascii=False).encode()
+    return json.dumps(body, allow_nan=False).encode()

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
 
 from diamonds.config import read_settings
 from diamonds.errors import ArtefactError, DatabaseError, SchemaBehindError
@@ -90,7 +91,7 @@ def prepare() -> None:
         require_current(engine)
     except SchemaBehindError:
         raise
-    except DatabaseError as error:
+    except (DatabaseError, DBAPIError) as error:
         logger.error("exchanges wait in the outbox: %s", error)
     finally:
         engine.dispose()

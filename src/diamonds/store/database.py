@@ -18,6 +18,8 @@ from diamonds.errors import ConfigurationError, DatabaseError, SchemaBehindError
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_SECONDS = 30
+#: How long PostgreSQL may keep us waiting: seconds to connect, milliseconds for what was sent to arrive.
+PATIENCE = {"connect_timeout": 5, "tcp_user_timeout": 15_000}
 #: Any number of our own: of two that migrate PostgreSQL at once, the second waits for the first.
 MIGRATION_LOCK = 53940
 
@@ -31,7 +33,8 @@ def open_database(settings: Settings) -> Engine:
     try:
         url = make_url(settings.database_url.get_secret_value())
         if url.get_backend_name() != "sqlite":
-            return create_engine(url, pool_pre_ping=True)
+            patience = PATIENCE if url.get_driver_name() == "psycopg" else {}
+            return create_engine(url, pool_pre_ping=True, connect_args=patience)
         if url.database and url.database != ":memory:":
             Path(url.database).parent.mkdir(parents=True, exist_ok=True)
         engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
@@ -41,7 +44,7 @@ def open_database(settings: Settings) -> Engine:
             " (for example postgresql+psycopg://user:password@host/name)"
         ) from error
     event.listen(engine, "connect", _prepare_sqlite)
-    event.listen(engine, "begin", _begin_immediate)
+    event.listen(engine, "begin", _begin)
     return engine
 
 
@@ -54,7 +57,7 @@ def migrate(engine: Engine) -> tuple[str | None, str]:
     Raises:
         DatabaseError: The database cannot be reached.
     """
-    with _reachable(engine) as connection:
+    with _reachable(writing(engine)) as connection:
         if engine.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
         before = _current(connection)
@@ -108,7 +111,7 @@ def _current(connection: Connection) -> str | None:
 
 
 def _prepare_sqlite(connection: Any, record: object) -> None:  # noqa: ANN401, ARG001 - SQLAlchemy's event
-    connection.isolation_level = None  # transactions are begun by `_begin_immediate`, DDL among them
+    connection.isolation_level = None  # transactions are begun by `_begin`, DDL among them
     cursor = connection.cursor()
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=NORMAL")
@@ -116,6 +119,14 @@ def _prepare_sqlite(connection: Any, record: object) -> None:  # noqa: ANN401, A
     cursor.close()
 
 
-def _begin_immediate(connection: Connection) -> None:
-    """Take SQLite's write lock at once: a transaction that reads first could not take it later."""
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+def writing(engine: Engine) -> Engine:
+    """The same database, for transactions that write: SQLite's write lock is taken as they begin.
+
+    A transaction that reads first could not take it later.
+    """
+    return engine.execution_options(writing=True)
+
+
+def _begin(connection: Connection) -> None:
+    words = "BEGIN IMMEDIATE" if connection.get_execution_options().get("writing") else "BEGIN"
+    connection.exec_driver_sql(words)

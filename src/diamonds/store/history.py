@@ -14,6 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from diamonds.errors import NoSuchModelError, PromotionConflictError
+from diamonds.store.database import writing
 from diamonds.store.tables import Promotion, TrainedModel, TrainingRun
 
 RUNNING, SUCCEEDED, FAILED, INTERRUPTED = "running", "succeeded", "failed", "interrupted"
@@ -42,7 +43,7 @@ def start_run(
     code_version: str | None,
 ) -> None:
     """Enter a run that begins now."""
-    with Session(engine) as session, session.begin():
+    with Session(writing(engine)) as session, session.begin():
         session.add(
             TrainingRun(
                 id=run_id,
@@ -58,7 +59,7 @@ def start_run(
 
 def update_run(engine: Engine, run_id: str, **values: Any) -> None:  # noqa: ANN401 - columns of training_run
     """Set columns of a run's row."""
-    with Session(engine) as session, session.begin():
+    with Session(writing(engine)) as session, session.begin():
         session.execute(update(TrainingRun).where(TrainingRun.id == run_id).values(**values))
 
 
@@ -69,7 +70,7 @@ def finish_run(engine: Engine, run_id: str, outcome: str, error: str | None = No
 
 def record_model(engine: Engine, run_id: str, name: str, **values: Any) -> None:  # noqa: ANN401 - columns
     """Enter a model that a run trained, or failed to train, or set columns of its row; its version is the run."""
-    with Session(engine) as session, session.begin():
+    with Session(writing(engine)) as session, session.begin():
         row = session.scalar(select(TrainedModel).where(TrainedModel.name == name, TrainedModel.version == run_id))
         if row is None:
             row = TrainedModel(run_id=run_id, name=name, version=run_id, trained_at=datetime.now(UTC))
@@ -116,7 +117,7 @@ def promote(engine: Engine, name: str, version: str, reason: str, previous_id: i
         PromotionConflictError: Another promotion succeeded it in the meantime.
     """
     try:
-        with Session(engine) as session, session.begin():
+        with Session(writing(engine)) as session, session.begin():
             before = session.get(Promotion, previous_id)
             session.add(
                 Promotion(
@@ -217,10 +218,11 @@ def _with_models(session: Session, found: Sequence[TrainingRun]) -> list[dict[st
 
 
 def _mark_interrupted(engine: Engine) -> None:
-    with Session(engine) as session, session.begin():
-        for each in session.scalars(select(TrainingRun).where(TrainingRun.outcome == RUNNING)):
-            if not _is_alive(each.process):
-                each.outcome, each.error = INTERRUPTED, "the process ended before the run did"
+    with Session(engine) as session:
+        running = session.scalars(select(TrainingRun).where(TrainingRun.outcome == RUNNING)).all()
+        dead = [each.id for each in running if not _is_alive(each.process)]
+    for run_id in dead:
+        update_run(engine, run_id, outcome=INTERRUPTED, error="the process ended before the run did")
 
 
 def _mae(model: TrainedModel) -> float:

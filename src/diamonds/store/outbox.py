@@ -17,6 +17,8 @@ logger = logging.getLogger(__name__)
 
 BATCH = 500
 LEAST_WAIT_SECONDS, MOST_WAIT_SECONDS = 0.25, 30.0
+#: A database that does not answer keeps a service no longer than this from ending.
+MOST_STOP_SECONDS = 8.0
 
 Ship = Callable[[Sequence[dict[str, Any]]], None]
 
@@ -33,6 +35,7 @@ class Outbox:
 
         Raises:
             BlockingIOError: The outbox belongs to a living process.
+            sqlite3.Error: The file is not an outbox, or cannot be written.
         """
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / (name or f"{os.getpid()}-{uuid.uuid4().hex}.sqlite")
@@ -44,9 +47,14 @@ class Outbox:
             raise
         self._guard = threading.Lock()
         self._file = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
-        self._file.execute("PRAGMA journal_mode=WAL")
-        self._file.execute("PRAGMA synchronous=NORMAL")
-        self._file.execute("CREATE TABLE IF NOT EXISTS exchange (id INTEGER PRIMARY KEY, record TEXT NOT NULL)")
+        try:
+            self._file.execute("PRAGMA journal_mode=WAL")
+            self._file.execute("PRAGMA synchronous=NORMAL")
+            self._file.execute("CREATE TABLE IF NOT EXISTS exchange (id INTEGER PRIMARY KEY, record TEXT NOT NULL)")
+        except sqlite3.Error:
+            self._file.close()
+            self._lock.close()
+            raise
 
     def put(self, record: dict[str, Any]) -> None:
         """Keep a record.
@@ -71,9 +79,12 @@ class Outbox:
     def close(self) -> None:
         """Close the file, and remove it where nothing is left to ship."""
         with self._guard:
-            left = self._file.execute("SELECT count(*) FROM exchange").fetchone()[0]
+            try:
+                empty = self._file.execute("SELECT count(*) FROM exchange").fetchone() == (0,)
+            except sqlite3.Error:
+                empty = False  # what cannot be read is kept
             self._file.close()
-        if not left:
+        if empty:
             for suffix in (".sqlite", ".sqlite-wal", ".sqlite-shm", ".lock"):
                 self.path.with_suffix(suffix).unlink(missing_ok=True)
         self._lock.close()
@@ -102,7 +113,7 @@ class Shipper:
         """Ship what is left, if the database takes it, and end; the rest stays in the outbox's file."""
         self._stopping.set()
         self._wake.set()
-        self._thread.join()
+        self._thread.join(MOST_STOP_SECONDS)
 
     def _run(self) -> None:
         wait = LEAST_WAIT_SECONDS
@@ -110,9 +121,9 @@ class Shipper:
         while True:
             stopping = self._stopping.is_set()
             try:
-                adopted = adopted or self._adopt()
                 while self._outbox.ship(self._ship):
                     pass
+                adopted = adopted or self._adopt()
                 wait = LEAST_WAIT_SECONDS
             except Exception as error:  # noqa: BLE001 - whatever the database says, the records are kept and tried again
                 logger.warning("exchanges wait in %s: %s", self._outbox.path, str(error).partition("\n")[0])
@@ -126,7 +137,7 @@ class Shipper:
             self._wake.clear()
 
     def _adopt(self) -> bool:
-        """Ship and remove the outboxes of dead processes in the same folder."""
+        """Ship and remove the outboxes of dead processes in the same folder; one that cannot be read is left there."""
         for path in sorted(self._outbox.path.parent.glob("*.sqlite")):
             if path == self._outbox.path:
                 continue
@@ -134,9 +145,14 @@ class Shipper:
                 orphan = Outbox(path.parent, path.name)
             except BlockingIOError:
                 continue  # its process lives
+            except (sqlite3.Error, OSError) as error:
+                logger.error("the outbox %s cannot be read and is left as it is: %s", path, error)
+                continue
             try:
                 while orphan.ship(self._ship):
                     pass
+            except sqlite3.Error as error:
+                logger.error("the outbox %s cannot be read to its end and is left as it is: %s", path, error)
             finally:
                 orphan.close()
         return True
