@@ -84,3 +84,24 @@ def test_a_cut_that_was_never_seen_gets_the_proportions_of_all(stones):
     proportions = Proportions.of(stones[stones["cut"] != "Fair"])
 
     assert proportions.by_cut["Fair"]["table"] == stones[stones["cut"] != "Fair"]["table"].median()
+
+
+@pytest.mark.parametrize(
+    ("missing", "guessed"),
+    [
+        ([], False),
+        (["table"], False),
+        (["depth"], False),
+        (["z"], False),
+        (["x"], False),
+        (["x", "y"], False),
+        (["depth", "z"], True),
+        (["x", "y", "z"], True),
+        (["x", "y", "depth"], True),
+        (list(MEASUREMENTS), True),
+    ],
+)
+def test_a_size_is_guessed_only_where_the_stones_own_measures_do_not_give_it(missing, guessed):
+    stone = pd.DataFrame([ROUND]).assign(**dict.fromkeys(missing, np.nan))
+
+    assert Proportions.guesses(stone).tolist() == [guessed]

@@ -74,6 +74,13 @@ def test_the_band_holds_what_it_states(trained):
     assert all(band["coverage"] >= 0.85 for band in metrics["segments"]["carat"].values() if band["stones"] >= 100)
 
 
+def test_the_band_holds_what_it_states_where_only_the_four_cs_are_given(trained):
+    metrics = metrics_of(trained, "xgboost")
+
+    assert 0.88 <= metrics["four_cs"]["coverage"] <= 0.92
+    assert metrics["four_cs"]["width"] > metrics["overall"]["width"]
+
+
 def test_every_raw_row_is_accounted_for(trained):
     (run,), _ = memory(trained)
     quarantine = pd.read_csv(trained.newest("02_intermediate/quarantine.csv"))
@@ -95,7 +102,9 @@ def test_the_run_and_its_models_are_in_the_history_and_the_best_is_champion(trai
     assert all(model["version"] == run["id"] for model in run["models"])
     assert run["parameters"]["split"] == {"holdout": 0.2}
     assert (champion.name, champion.version) == ("xgboost", run["id"])
-    assert champion.metrics == {key: metrics_of(trained, "xgboost")[key] for key in ("stones", "overall", "segments")}
+    assert champion.metrics == {
+        key: metrics_of(trained, "xgboost")[key] for key in ("stones", "overall", "four_cs", "segments")
+    }
     assert champion.reason == run["decision"]
 
 
@@ -141,7 +150,7 @@ def test_figures_and_frames_are_seen_in_kedro_viz(trained):
     nodes = [json.loads(path.read_text()) for path in (trained.folder / "build/api/nodes").iterdir()]
     kinds = Counter(node["preview_type"] for node in nodes if node.get("preview"))
     assert kinds["PlotlyPreview"] == 4  # one a model, and the leaderboard
-    assert kinds["TablePreview"] == 4  # quarantine, appraisals, train, holdout
+    assert kinds["TablePreview"] == 7  # quarantine, appraisals, train, holdout, and each model's quotes
     assert kinds["JSONPreview"] >= 9  # parameters and metrics of each model, leaderboard, decision, data report
 
 
@@ -217,6 +226,37 @@ def test_one_namespace_trains_that_model_alone(small):
         "namespaces"
     ] == ["linear"]
     assert champion is None
+
+
+def test_a_run_judges_its_own_models_whatever_another_run_left_meanwhile(small_trained):
+    """A run that began later and ended sooner leaves newer versions, which Kedro alone would read."""
+    later = "2099-01-01T00.00.00.000Z"
+    for dataset in (
+        "06_models/linear_pricer",
+        "06_models/xgboost_pricer",
+        "08_reporting/linear_metrics.json",
+        "03_primary/train.parquet",
+    ):
+        newest = small_trained.newest(dataset).parent
+        shutil.copytree(newest, newest.with_name(later))
+
+    small_trained.succeed("kedro", "run")
+
+    runs, _ = memory(small_trained)
+    assert {model["version"] for model in runs[0]["models"]} == {runs[0]["id"]}
+    assert all(model["metrics"]["overall"]["mae"] > 0 for model in runs[0]["models"])
+    leaderboard = json.loads(
+        (small_trained.folder / f"data/08_reporting/leaderboard.json/{runs[0]['id']}/leaderboard.json").read_text()
+    )
+    assert {row["version"] for row in leaderboard} == {runs[0]["id"]}
+
+
+def test_judging_again_enters_no_model_that_was_not_trained(small_trained):
+    small_trained.succeed("kedro", "run", "--pipelines=evaluation")
+
+    runs, _ = memory(small_trained)
+
+    assert [len(run["models"]) for run in runs] == [0, 3]
 
 
 def test_each_stage_runs_alone_from_what_the_one_before_it_left(small):

@@ -23,8 +23,9 @@ def test_bias_is_positive_where_stones_are_priced_too_high():
     assert errors(pd.Series([100.0, 200.0]), pd.Series([110.0, 230.0]))["bias"] == 20.0
 
 
-def test_r2_of_equal_prices_is_undefined():
-    assert np.isnan(errors(pd.Series([5.0, 5.0]), pd.Series([4.0, 6.0]))["r2"])
+@pytest.mark.parametrize(("actual", "predicted"), [([5.0, 5.0], [4.0, 6.0]), ([5.0], [4.0])])
+def test_an_undefined_r2_is_left_out(actual, predicted):
+    assert "r2" not in errors(pd.Series(actual), pd.Series(predicted))
 
 
 def test_coverage_counts_prices_inside_their_band_and_width_is_relative():

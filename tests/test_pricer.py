@@ -35,8 +35,10 @@ class Foreign(DecisionTreeRegressor):
 def make(stones, estimator=None):
     module = models.get("linear")
     estimator = estimator or module.build(module.Params()).fit(stones[list(FEATURES)], stones["price"])
-    band = ConformalBand(0.9, {"any": (0.5, 2.0)})
-    return Pricer("linear", estimator, band, Proportions.of(stones), TrainingSummary.of(stones, {}, "f"), stones)
+    band, guessed_band = ConformalBand(0.9, {"any": (0.5, 2.0)}), ConformalBand(0.9, {"any": (0.25, 4.0)})
+    return Pricer(
+        "linear", estimator, band, guessed_band, Proportions.of(stones), TrainingSummary.of(stones, {}, "f"), stones
+    )
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +66,29 @@ def test_prices_with_estimated_measurements_are_close_to_those_with_measured_one
     ratio = pricer.price(four_cs)["price"] / pricer.price(stones)["price"]
 
     assert ratio.sub(1).abs().median() < 0.05
+
+
+def test_a_guessed_size_has_the_wider_band_and_a_measured_one_the_narrower(pricer):
+    asked = pd.DataFrame([STONE, STONE | {"x": np.nan, "y": np.nan, "z": np.nan}, STONE | {"table": np.nan}])
+
+    priced = pricer.price(asked)
+
+    assert (priced["high"] / priced["price"]).round(3).tolist() == [2.0, 4.0, 2.0]
+    assert (priced["low"] / priced["price"]).round(3).tolist() == [0.5, 0.25, 0.5]
+
+
+class Negative:
+    """Computes less than nothing."""
+
+    def predict(self, stones):
+        return np.full(len(stones), -500.0)
+
+
+def test_no_price_is_below_a_dollar(stones):
+    priced = make(stones, Negative()).price(stones.head(3))
+
+    assert priced["price"].tolist() == [1.0, 1.0, 1.0]
+    assert (priced["low"] > 0).all()
 
 
 def test_what_was_not_given_is_named(pricer):

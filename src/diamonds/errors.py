@@ -22,6 +22,10 @@ class DataError(DiamondsError):
     """A file of stones cannot be used at all."""
 
 
+class ModelError(DiamondsError):
+    """A model cannot be used: what it quotes is no price."""
+
+
 class ArtefactError(DiamondsError):
     """A saved pricer is missing, damaged or foreign."""
 

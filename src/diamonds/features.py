@@ -88,6 +88,14 @@ class Proportions:
         rows = medians[names].to_numpy(dtype=float).tolist()
         return cls({cut: dict(zip(names, row, strict=True)) for cut, row in zip(GRADES["cut"], rows, strict=True)})
 
+    @staticmethod
+    def guesses(stones: pd.DataFrame) -> pd.Series[bool]:
+        """For which stones `complete` takes a size from what is usual: their own measures do not give it."""
+        known = stones.notna()
+        height = known["z"] | known["depth"]
+        width = known["x"] | known["y"] | (known["z"] & known["depth"])
+        return ~(height & width)
+
     def complete(self, stones: pd.DataFrame) -> pd.DataFrame:
         """The stones with each missing measurement (NaN) estimated from the rest.
 
@@ -114,6 +122,11 @@ class Proportions:
             y=y,
             z=stones["z"].fillna(depth / 100 * (x + y) / 2),
         )
+
+
+def only_four_cs(stones: pd.DataFrame) -> pd.DataFrame:
+    """The stones as somebody describes them who has measured nothing: weight and grades, all else NaN."""
+    return stones.assign(**dict.fromkeys(MEASUREMENTS, np.nan))
 
 
 def _grade_lists() -> list[list[str]]:

@@ -9,7 +9,8 @@ from typing import Any
 
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
-from kedro.io import DataCatalog
+from kedro.io import AbstractVersionedDataset, DataCatalog, Version
+from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 from sqlalchemy import Engine
 
@@ -23,6 +24,7 @@ from diamonds.store.database import open_database, require_current
 
 logger = logging.getLogger(__name__)
 
+METRICS = ("stones", "overall", "four_cs", "segments")
 SELECTION = (
     "pipeline_names",
     "namespaces",
@@ -54,7 +56,7 @@ class TrainingHistory:
         self._project = Path(context.project_path)
 
     @hook_impl
-    def before_pipeline_run(self, run_params: dict[str, Any], catalog: DataCatalog) -> None:
+    def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog) -> None:
         """Enter the run before anything is done; without a database nothing is."""
         parameters = catalog.load("parameters")
         engine = open_database(read_settings())
@@ -67,6 +69,7 @@ class TrainingHistory:
         except ConfigurationError as error:
             self._finish(history.FAILED, str(error))
             raise
+        _read_what_is_written(pipeline, catalog, self._run_id)
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any, node: Node) -> None:  # noqa: ANN401 - Kedro's hook
@@ -85,8 +88,8 @@ class TrainingHistory:
             logger.info("%s: %s", "Promoted" if data["promote"] else "The champion stays", data["reason"])
         elif isinstance(data, Pricer):
             self._record(data.name, parameters=data.summary.params, artefact=self._place_of(dataset_name))
-        elif dataset_name == f"{node.namespace}_metrics":
-            self._record(data["model"], metrics={key: data[key] for key in ("stones", "overall", "segments")})
+        elif dataset_name == f"{node.namespace}_metrics" and data["version"] == self._run_id:
+            self._record(data["model"], metrics={key: data[key] for key in METRICS})
 
     @hook_impl
     def on_node_error(self, error: Exception, node: Node) -> None:
@@ -137,6 +140,17 @@ def _check_model_entries(parameters: dict[str, Any]) -> None:
             f"conf/base/parameters_models.yml has no entry for {', '.join(missing)}: add one, `{missing[0]}: {{}}`"
             " takes the model's defaults"
         )
+
+
+def _read_what_is_written(pipeline: Pipeline, catalog: DataCatalog, run_id: str) -> None:
+    """Let the run read its own versions of all that it writes.
+
+    Kedro would read the newest there is when a dataset is loaded: that of another run which began later.
+    """
+    for name in pipeline.all_outputs():
+        dataset = catalog.get(name)
+        if isinstance(dataset, AbstractVersionedDataset) and dataset._version and not dataset._version.load:
+            dataset._version = Version(load=run_id, save=run_id)
 
 
 def _plain(parameters: dict[str, Any]) -> dict[str, Any]:

@@ -20,21 +20,21 @@ CONFIDENCE = 0.95
 def errors(actual: pd.Series[float], predicted: pd.Series[float]) -> dict[str, float]:
     """MAE, RMSE and bias in dollars, MAPE as a fraction, and R² of predicted prices.
 
-    Bias is the mean of predicted minus actual: above 0, stones are priced too high. R² of a single price, or of
-    equal ones, is undefined: NaN.
+    Bias is the mean of predicted minus actual: above 0, stones are priced too high. R² is left out where it is
+    undefined: of a single price, or of equal ones.
 
     >>> round(errors(pd.Series([100.0, 200.0]), pd.Series([110.0, 190.0]))["mape"], 3)
     0.075
     """
     error = predicted - actual
     spread = float(((actual - actual.mean()) ** 2).sum())
-    return {
+    found = {
         "mae": float(error.abs().mean()),
         "rmse": float(np.sqrt((error**2).mean())),
-        "r2": 1 - float((error**2).sum()) / spread if spread else float("nan"),
         "mape": float((error / actual).abs().mean()),
         "bias": float(error.mean()),
     }
+    return found | {"r2": 1 - float((error**2).sum()) / spread} if spread else found
 
 
 def band_quality(actual: pd.Series[float], low: pd.Series[float], high: pd.Series[float]) -> dict[str, float]:

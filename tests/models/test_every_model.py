@@ -51,7 +51,7 @@ def _fit(name, train):
 def _pricer(name, estimator, train):
     band = ConformalBand(0.9, {"any": (0.8, 1.25)})
     summary = TrainingSummary.of(train, {}, "fingerprint")
-    return Pricer(name, estimator, band, Proportions.of(train), summary, train)
+    return Pricer(name, estimator, band, band, Proportions.of(train), summary, train)
 
 
 @every_model

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ class BentoModelDataset(AbstractDataset[CurrentChampion, str]):
     def _add(self, version: str, champion: CurrentChampion) -> None:
         store = self._folder()
         store.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".aside-", dir=store.parent) as aside:
+        with tempfile.TemporaryDirectory(prefix=".diamonds-", dir=_bentoml_home()) as aside:
             written = Path(aside) / version
             model = _bento_model(f"{self._name}:{version}", champion.entry)
             shutil.copytree(model.path, written)
@@ -55,7 +56,7 @@ class BentoModelDataset(AbstractDataset[CurrentChampion, str]):
             written.rename(store / version)
 
     def _point_to(self, version: str) -> None:
-        aside = self._folder() / ".latest"
+        aside = self._folder() / f".latest-{uuid.uuid4().hex}"
         aside.write_text(version)
         aside.replace(self._folder() / "latest")
 

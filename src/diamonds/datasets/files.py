@@ -7,6 +7,8 @@ from typing import Any, NoReturn
 
 from kedro.io import AbstractDataset, DatasetError
 
+from diamonds.errors import DataError
+
 
 class FolderDataset(AbstractDataset[NoReturn, dict[str, bytes]]):
     """The content of each file of a folder with the given ending, by name, in the order of names."""
@@ -18,8 +20,15 @@ class FolderDataset(AbstractDataset[NoReturn, dict[str, bytes]]):
         self._ending = ending.casefold()
 
     def load(self) -> dict[str, bytes]:
-        """Read the files; an absent folder has none."""
-        return {path.name: path.read_bytes() for path in self._files()}
+        """Read the files; an absent folder has none.
+
+        Raises:
+            DataError: Something with this ending is no file that can be read.
+        """
+        try:
+            return {path.name: path.read_bytes() for path in self._files()}
+        except OSError as error:
+            raise DataError(f"{error.filename} cannot be read: {error.strerror}; mend or remove it") from error
 
     def save(self, data: NoReturn) -> None:  # noqa: ARG002 - Kedro's signature
         """Refuse: people put files here."""
@@ -28,9 +37,7 @@ class FolderDataset(AbstractDataset[NoReturn, dict[str, bytes]]):
     def _files(self) -> list[Path]:
         if not self._path.is_dir():
             return []
-        return sorted(
-            path for path in self._path.iterdir() if path.is_file() and path.name.casefold().endswith(self._ending)
-        )
+        return sorted(path for path in self._path.iterdir() if path.name.casefold().endswith(self._ending))
 
     def _exists(self) -> bool:
         return bool(self._files())

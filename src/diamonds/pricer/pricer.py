@@ -17,6 +17,16 @@ if TYPE_CHECKING:
     from sklearn.base import RegressorMixin
 
 
+#: In dollars: no model quotes less, whatever it computes for a stone unlike those it has seen.
+LEAST_PRICE = 1.0
+
+
+def dollars(estimator: RegressorMixin, stones: pd.DataFrame) -> pd.Series[float]:
+    """What the estimator computes for completely described stones, in dollars, at least `LEAST_PRICE`."""
+    computed = np.asarray(estimator.predict(stones[list(FEATURES)]), dtype=float)
+    return pd.Series(np.maximum(computed, LEAST_PRICE), index=stones.index, name="price")
+
+
 @dataclass(frozen=True)
 class TrainingSummary:
     """What a model was trained on.
@@ -49,7 +59,8 @@ class Pricer:
         name: The model's name, as in `models`.
         version: The run that made it; empty until it is saved.
         estimator: The fitted scikit-learn regressor, from stones to dollars.
-        band: The band around its prices.
+        band: The band around the prices of stones that were measured.
+        guessed_band: The band around those whose size or height is estimated from what is usual.
         proportions: What is assumed of measurements that a caller leaves out.
         summary: What it was trained on.
         stones: The training stones, columns as in `schema.COLUMNS`.
@@ -58,6 +69,7 @@ class Pricer:
     name: str
     estimator: RegressorMixin
     band: ConformalBand
+    guessed_band: ConformalBand
     proportions: Proportions
     summary: TrainingSummary
     stones: pd.DataFrame
@@ -71,12 +83,11 @@ class Pricer:
             what is judged is what is quoted.
         """
         complete = self.proportions.complete(stones[list(FEATURES)])
-        price = pd.Series(
-            np.asarray(self.estimator.predict(complete), dtype=float),
-            index=stones.index,
-            name="price",
-        )
-        low, high = self.band.bounds(stones["carat"], price)
+        price = dollars(self.estimator, complete)
+        guessed = self.proportions.guesses(stones)
+        narrow = self.band.bounds(stones["carat"], price)
+        wide = self.guessed_band.bounds(stones["carat"], price)
+        low, high = (of_guessed.where(guessed, measured) for measured, of_guessed in zip(narrow, wide, strict=True))
         return pd.DataFrame({"price": price, "low": low, "high": high}).round(2)
 
     def assumed(self, stone: Mapping[str, Any]) -> list[str]:

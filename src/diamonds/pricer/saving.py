@@ -66,21 +66,27 @@ def load(folder: Path) -> Pricer:
     manifest = _read_manifest(folder)
     parts = _read_parts(folder, manifest["parts"])
     facts = json.loads(parts["pricer.json"])
-    band, summary = facts["band"], facts["summary"]
+    summary = facts["summary"]
     return Pricer(
         name=manifest["name"],
         version=manifest["version"],
         estimator=_restore(parts),
-        band=ConformalBand(band["confidence"], {key: tuple(pair) for key, pair in band["factors"].items()}),
+        band=_band(facts["band"]),
+        guessed_band=_band(facts["guessed_band"]),
         proportions=Proportions(facts["proportions"]["by_cut"]),
         summary=TrainingSummary(**summary | {"ranges": {key: tuple(pair) for key, pair in summary["ranges"].items()}}),
         stones=pd.read_parquet(BytesIO(parts["stones.parquet"])),
     )
 
 
+def _band(facts: dict[str, Any]) -> ConformalBand:
+    return ConformalBand(facts["confidence"], {key: tuple(pair) for key, pair in facts["factors"].items()})
+
+
 def _parts(pricer: Pricer) -> dict[str, bytes]:
     facts = {
         "band": asdict(pricer.band),
+        "guessed_band": asdict(pricer.guessed_band),
         "proportions": asdict(pricer.proportions),
         "summary": asdict(pricer.summary),
     }

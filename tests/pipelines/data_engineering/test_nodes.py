@@ -87,6 +87,7 @@ def test_lines_are_those_of_the_file_where_a_field_spans_two_or_lines_are_blank(
     [
         (b"", "autumn.csv is empty"),
         (b" \n\n", "autumn.csv is empty"),
+        ("\ufeff".encode(), "autumn.csv lacks the columns carat, cut"),
         (HEADER.encode(), "autumn.csv has a header but no stones"),
         (b"carat,cut,color\n1,Ideal,E\n", "autumn.csv lacks the columns clarity, depth, table, price, x, y, z; its first line must name"),
         (HEADER.replace("depth", "dept").encode() + b"\n", "lacks the columns depth and has unknown columns 'dept' (meant depth?)"),
@@ -95,7 +96,7 @@ def test_lines_are_those_of_the_file_where_a_field_spans_two_or_lines_are_blank(
         (b"\x89PNG\r\n\x1a\n\x00\x00", "autumn.csv is not a CSV file in UTF-8"),
         (HEADER.encode() + b'\n"0.23,Ideal\n', "autumn.csv is not a CSV file in UTF-8"),
     ],
-    ids=["empty", "blank", "header only", "missing", "misspelt", "unknown", "twice", "binary", "open quote"],
+    ids=["empty", "blank", "only a mark", "header only", "missing", "misspelt", "unknown", "twice", "binary", "open quote"],
 )  # fmt: skip
 def test_a_file_that_cannot_be_used_stops_everything_and_is_named(content, message):
     good = f"{HEADER}\n{GOOD}\n".encode()

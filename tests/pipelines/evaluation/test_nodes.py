@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from diamonds.datasets.champion import CurrentChampion
+from diamonds.errors import ModelError
 from diamonds.features import Proportions
 from diamonds.intervals import ConformalBand
 from diamonds.pipelines.evaluation import nodes
@@ -35,9 +36,8 @@ def holdout(stones):
 
 def pricer(stones, usd, name="linear"):
     summary = TrainingSummary.of(stones, {}, "f")
-    return Pricer(
-        name, PerCarat(usd), ConformalBand(0.9, {"any": (0.5, 2)}), Proportions.of(stones), summary, stones, "v2"
-    )
+    band = ConformalBand(0.9, {"any": (0.5, 2)})
+    return Pricer(name, PerCarat(usd), band, band, Proportions.of(stones), summary, stones, "v2")
 
 
 def champion(pricer_, problem=None):
@@ -66,6 +66,20 @@ def test_metrics_are_given_overall_and_by_segment(holdout):
     assert set(metrics["segments"]) == {"carat", "cut", "color", "clarity"}
     assert sum(segment["stones"] for segment in metrics["segments"]["cut"].values()) == len(holdout)
     assert metrics["segments"]["carat"]["2+"]["mae"] > metrics["segments"]["carat"]["0-0.5"]["mae"]
+
+
+class Undefined(PerCarat):
+    """Computes what is no number."""
+
+    def predict(self, stones):
+        return super().predict(stones) * np.nan
+
+
+def test_a_model_whose_prices_are_no_numbers_is_refused_by_name(holdout):
+    broken = dataclasses.replace(pricer(holdout, 5000, "forest"), estimator=Undefined(5000))
+
+    with pytest.raises(ModelError, match="forest v2 computes prices that are no numbers"):
+        nodes.evaluate(broken, holdout)
 
 
 def test_the_leaderboard_begins_with_the_best(holdout):

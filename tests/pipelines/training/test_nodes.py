@@ -57,10 +57,11 @@ def _pipeline():
     return create_pipeline()
 
 
-def test_no_trial_begins_after_the_timeout(stones, params):
+def test_no_trial_begins_after_the_timeout_and_the_log_says_so(stones, params, caplog):
     chosen = nodes.tuning("xgboost")(stones, params, tuning(trials=50, timeout=0.001))
 
     assert len(chosen["trials"]) == 1
+    assert "the timeout of 0.001 s ended the search after 1 of 50 trials" in caplog.text
 
 
 def test_calibration_never_judges_a_stone_by_a_model_fitted_to_it(stones, monkeypatch):

@@ -132,7 +132,7 @@ def _read_file(name: str, content: bytes) -> pd.DataFrame:
         raise DataError(f"{name} is empty")
     try:
         reader = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
-        header = [column.strip().casefold() for column in next(reader)]
+        header = [column.strip().casefold() for column in next(reader, [])]
         _check_header(name, header)
         lines = [(line, row) for line, row in _numbered(reader) if any(field.strip() for field in row)]
     except (UnicodeDecodeError, csv.Error) as error:

@@ -3,11 +3,14 @@
 from dataclasses import asdict
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from pydantic import BaseModel, Field
 
 from diamonds.datasets.champion import CurrentChampion
+from diamonds.errors import ModelError
+from diamonds.features import only_four_cs
 from diamonds.metrics import CONFIDENCE, band_quality, errors, paired_gain, segments
 from diamonds.pricer import Pricer
 from diamonds.schema import carat_bands
@@ -44,9 +47,15 @@ def evaluate(pricer: Pricer, holdout: pd.DataFrame) -> tuple[dict[str, Any], pd.
     """The errors of a pricer and the quality of its band: overall, and by carat band, cut, color and clarity.
 
     Returns:
-        The metrics; and the quotes they are made from, a row for each holdout stone: `price`, `low`, `high`.
+        The metrics, `four_cs` among them: as they are where nothing but weight and grades is given; and the quotes
+        they are made from, a row for each holdout stone: `price`, `low`, `high`.
+
+    Raises:
+        ModelError: The model computes something that is no number.
     """
     quoted = pricer.price(holdout)
+    if not np.isfinite(quoted.to_numpy()).all():
+        raise ModelError(f"{pricer.name} {pricer.version} computes prices that are no numbers")
     by_segment: dict[str, dict[str, Any]] = {}
     for kind, name, members in segments(holdout):
         by_segment.setdefault(kind, {})[name] = {"stones": int(members.sum())} | _quality(
@@ -57,6 +66,7 @@ def evaluate(pricer: Pricer, holdout: pd.DataFrame) -> tuple[dict[str, Any], pd.
         "version": pricer.version,
         "stones": len(holdout),
         "overall": _quality(holdout, quoted),
+        "four_cs": _quality(holdout, pricer.price(only_four_cs(holdout))),
         "segments": by_segment,
     }
     return metrics, quoted

@@ -9,10 +9,10 @@ import pandas as pd
 from pydantic import BaseModel, Field
 
 from diamonds import models
-from diamonds.features import Proportions
+from diamonds.features import Proportions, only_four_cs
 from diamonds.intervals import ConformalBand
 from diamonds.metrics import errors
-from diamonds.pricer import Pricer, TrainingSummary
+from diamonds.pricer import Pricer, TrainingSummary, dollars
 from diamonds.schema import FEATURES
 
 logger = logging.getLogger(__name__)
@@ -90,20 +90,31 @@ def calibrating(name: str) -> Callable[..., Pricer]:
         calibration: Calibration,
     ) -> Pricer:
         params = module.Params.model_validate(chosen["params"])
-        predicted = pd.Series(np.nan, index=train.index)
-        for fitted_to, held_out in _folds(train, calibration.folds, calibration.seed):
-            fold_estimator = _fit(module, train.iloc[fitted_to], params)
-            predicted.iloc[held_out] = fold_estimator.predict(train.iloc[held_out][list(FEATURES)])
+        measured, guessed = _out_of_fold(module, train, params, calibration)
         return Pricer(
             name=name,
             estimator=estimator,
-            band=ConformalBand.calibrate(train["carat"], train["price"], predicted, calibration.confidence),
+            band=ConformalBand.calibrate(train["carat"], train["price"], measured, calibration.confidence),
+            guessed_band=ConformalBand.calibrate(train["carat"], train["price"], guessed, calibration.confidence),
             proportions=Proportions.of(train),
             summary=TrainingSummary.of(train, chosen["params"], data_report["data_fingerprint"]),
             stones=train,
         )
 
     return calibrate
+
+
+def _out_of_fold(
+    module: models.ModelModule, train: pd.DataFrame, params: BaseModel, calibration: Calibration
+) -> tuple[pd.Series, pd.Series]:
+    """What a model that was not fitted to it quotes for each stone: as measured, and by its four Cs alone."""
+    measured, guessed = (pd.Series(np.nan, index=train.index) for _ in range(2))
+    for fitted_to, held_out in _folds(train, calibration.folds, calibration.seed):
+        learned_from, judged = train.iloc[fitted_to], train.iloc[held_out]
+        estimator = _fit(module, learned_from, params)
+        measured.iloc[held_out] = dollars(estimator, judged)
+        guessed.iloc[held_out] = dollars(estimator, Proportions.of(learned_from).complete(only_four_cs(judged)))
+    return measured, guessed
 
 
 def _fit(module: models.ModelModule, train: pd.DataFrame, params: BaseModel) -> _Fitted:
@@ -152,6 +163,11 @@ def _search(name: str, train: pd.DataFrame, params: BaseModel, tuning: Tuning) -
         len(study.get_trials(states=[optuna.trial.TrialState.PRUNED])),
         study.best_value,
     )
+    if len(study.trials) < tuning.trials:
+        logger.warning(
+            "%s: the timeout of %g s ended the search after %d of %d trials",
+            name, tuning.timeout, len(study.trials), tuning.trials,
+        )  # fmt: skip
     trials = [
         {"number": trial.number, "mae": trial.value, "state": trial.state.name, "params": trial.params}
         for trial in study.trials
