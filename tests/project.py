@@ -95,9 +95,21 @@ def make_project(folder: Path, raw: dict[str, str | bytes]) -> Project:
 
 
 def quick(project: Project) -> Project:
+    """The project with a search of one trial, two folds and few trees."""
     (project.folder / "conf/local/parameters.yml").write_text(
         "tuning: {trials: 1, timeout: 60, folds: 2, seed: 42}\ncalibration: {confidence: 0.9, folds: 2, seed: 42}\n"
     )
+    entries = project.folder / "conf/base/parameters_models.yml"
+    fewer = {
+        "n_estimators: 400": "n_estimators: 60",
+        "learning_rate: 0.05": "learning_rate: 0.15",
+        "n_jobs: 2": "n_jobs: 1",
+    }
+    text = entries.read_text()
+    for usual, less in fewer.items():
+        assert usual in text
+        text = text.replace(usual, less)
+    entries.write_text(text)
     return project
 
 

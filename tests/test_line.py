@@ -260,7 +260,7 @@ def test_judging_again_enters_no_model_that_was_not_trained(small_trained):
 
 
 def test_each_stage_runs_alone_from_what_the_one_before_it_left(small):
-    for stage in ("data_engineering", "training", "evaluation", "packaging", "packaging"):
+    for stage in ("data_engineering", "training", "evaluation", "packaging"):
         small.succeed("kedro", "run", f"--pipelines={stage}")
 
     _, champion = memory(small)

@@ -162,7 +162,7 @@ def test_a_gain_that_luck_explains_promotes_hardly_ever(holdout):
     few = holdout.head(300).reset_index(drop=True)
     rule = RULE.model_copy(update={"min_gain": 0, "max_band_loss": 1})
     promoted = 0
-    for seed in range(40):
+    for seed in range(16):
         pair = [
             dataclasses.replace(pricer(few, 5000, "xgboost"), estimator=Noisy(5000, seed + side)) for side in (0, 1000)
         ]
@@ -171,7 +171,7 @@ def test_a_gain_that_luck_explains_promotes_hardly_ever(holdout):
         assert decision["challenger"] < decision["champion"]
         promoted += decision["promote"]
 
-    assert promoted <= 8
+    assert promoted <= 4
 
 
 class WorseAbove(PerCarat):
