@@ -58,13 +58,13 @@ class Project:
         )
 
     def start(self, *words: str) -> subprocess.Popen[str]:
-        """Start a program of the environment and leave it running; what it says on stderr can be read."""
+        """Start a program of the environment and leave it running; what it says can be read."""
         program = Path(sys.executable).with_name(words[0])
         return subprocess.Popen(
             [program, *words[1:]],
             cwd=self.folder,
             env=self.environment,
-            stdout=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
@@ -97,12 +97,12 @@ def make_project(folder: Path, raw: dict[str, str | bytes]) -> Project:
 def quick(project: Project) -> Project:
     """The project with a search of one trial, two folds and few trees."""
     (project.folder / "conf/local/parameters.yml").write_text(
-        "tuning: {trials: 1, timeout: 60, folds: 2, seed: 42}\ncalibration: {confidence: 0.9, folds: 2, seed: 42}\n"
+        "tuning: {trials: 1, timeout: 60, folds: 2, seed: 42, pruner: median}\ncalibration: {confidence: 0.9, folds: 2, seed: 42}\n"
     )
     entries = project.folder / "conf/base/parameters_models.yml"
     fewer = {
-        "n_estimators: 400": "n_estimators: 60",
-        "learning_rate: 0.05": "learning_rate: 0.15",
+        "n_estimators: 600": "n_estimators: 60",
+        "learning_rate: 0.05": "learning_rate: 0.1",
         "n_jobs: 2": "n_jobs: 1",
     }
     text = entries.read_text()

@@ -1,10 +1,15 @@
+import contextlib
 import csv
 import io
 import json
+import signal
+import sqlite3
+import time
 
 import pytest
 
 from diamonds import models
+from project import Project
 
 
 def test_history_shows_each_run_with_its_models_and_metrics(trained):
@@ -172,3 +177,64 @@ def test_a_damaged_model_is_not_promoted(small_trained):
     assert done.returncode == 1
     assert "pricer.json was changed after it was saved" in done.stderr
     assert small_trained.succeed("diamonds", "champion", "--json") == before
+
+
+def test_tune_searches_and_the_next_run_starts_from_what_it_found(small):
+    shown = small.succeed("diamonds", "tune", "xgboost", "--trials", "3", "--n-jobs", "1")
+
+    assert "is the best cross-validated MAE of 3 trials, by" in shown
+    assert "  learning_rate: 0." in shown
+    second = json.loads(small.succeed("diamonds", "tune", "xgboost", "--trials", "1", "--json"))
+    assert len(second["trials"]) == 4
+    done = small.run("kedro", "run")
+    assert "xgboost: 5 trials" in done.stderr
+    assert "4 from before" in done.stderr
+
+
+def test_ctrl_c_ends_a_search_and_shows_the_best_so_far(small):
+    with small.start("diamonds", "tune", "xgboost", "--trials", "100000", "--json") as search:
+        wait_for_trials(small, 3)
+        search.send_signal(signal.SIGINT)
+        found = json.loads(search.stdout.read())
+        assert search.wait(30) == 0
+
+    ended = [trial for trial in found["trials"] if trial["state"] == "COMPLETE"]
+    assert len(ended) >= 2
+    assert found["cross_validated_mae"] == min(trial["mae"] for trial in ended)
+
+
+def wait_for_trials(project, count):
+    """Until the project's newest study has so many trials; a file that another process writes has no event."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        with contextlib.suppress(sqlite3.OperationalError):  # the file, or its tables, are not made yet
+            studies = sqlite3.connect(f"file:{project.folder}/data/diamonds.db.optuna?mode=ro", uri=True)
+            with contextlib.closing(studies):
+                if studies.execute("SELECT count(*) FROM trials").fetchone()[0] >= count:
+                    return
+        time.sleep(0.05)
+    raise AssertionError("the search made no trials")
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ("linear", "linear has no search space: src/diamonds/models/linear.py declares no `suggest`"),
+        ("forest", "there is no model 'forest'; there are"),
+    ],
+)
+def test_tune_refuses_what_cannot_be_tuned(small, model, message):
+    refused = small.run("diamonds", "tune", model, "--trials", "1")
+
+    assert refused.returncode == 1
+    assert refused.stderr.startswith(f"diamonds: {message}")
+
+
+def test_tune_outside_a_project_says_so(small, tmp_path):
+    refused = Project(tmp_path).run(
+        "diamonds", "tune", "xgboost", "--trials", "1", PYTHONPATH=str(small.folder / "src")
+    )
+
+    assert (refused.returncode, refused.stderr) == (
+        1, f"diamonds: there is no project in {tmp_path}: run this where `kedro run` is run\n",
+    )  # fmt: skip

@@ -100,7 +100,7 @@ def test_the_run_and_its_models_are_in_the_history_and_the_best_is_champion(trai
     assert [model["name"] for model in run["models"]] == ["xgboost", "linear", "median"]
     assert [model["promoted"] for model in run["models"]] == [True, False, False]
     assert all(model["version"] == run["id"] for model in run["models"])
-    assert run["parameters"]["split"] == {"holdout": 0.2}
+    assert run["parameters"]["split"] == {"method": "hash", "holdout": 0.2, "seed": 42}
     assert (champion.name, champion.version) == ("xgboost", run["id"])
     assert champion.metrics == {
         key: metrics_of(trained, "xgboost")[key] for key in ("stones", "overall", "four_cs", "segments")
@@ -172,8 +172,9 @@ def test_a_second_run_on_unchanged_data_changes_no_champion(small_trained):
     assert "does not beat the champion xgboost" in runs[0]["decision"]
     assert f"The champion stays: {runs[0]['decision']}" in second.stderr
     assert "Read 3,000 rows from 1 CSV files: 0 quarantined, 0 duplicates;" in second.stderr
-    assert "1/1 trials" in second.stderr
+    assert "1/1 trials, 0 pruned," in second.stderr
     assert "left, best $" in second.stderr
+    assert "xgboost: 2 trials, 0 of them pruned, 1 from before; the best cross-validated MAE is $" in second.stderr
 
 
 def test_a_fresh_csv_is_picked_up_and_moves_no_holdout_stone_into_training(small_trained, classic):
@@ -351,19 +352,41 @@ def test_a_parameter_that_a_model_does_not_know_stops_the_run_before_any_node(sm
     assert not (small.folder / "data/02_intermediate").exists()
 
 
-def test_a_model_that_fails_is_a_row_with_its_error(small):
-    (small.folder / "conf/local/parameters_models.yml").write_text(
-        "models:\n  median: {}\n  xgboost: {}\n  linear: {numbers: [carat, weight]}\n"
-    )
+def test_a_model_that_fails_is_a_row_with_its_error_and_the_others_go_on(small):
+    entries = small.folder / "conf/base/parameters_models.yml"
+    entries.write_text(entries.read_text().replace("linear: {}", "linear: {numbers: [carat, weight]}"))
 
-    assert small.run("kedro", "run").returncode == 1
+    done = small.run("kedro", "run")
 
-    runs, champion = memory(small)
-    failed = next(model for model in runs[0]["models"] if model["name"] == "linear")
-    assert "weight" in failed["error"]
-    assert (failed["metrics"], failed["artefact"]) == (None, None)
-    assert runs[0]["outcome"] == "failed"
-    assert champion is None
+    error = "ValueError: Some column names are not columns of the dataframe: {'weight'}"
+    assert done.returncode == 1
+    assert f"linear failed, the other models go on: {error}" in done.stderr
+    assert f"linear failed: {error}. The other models went on." in done.stderr
+    (run,), champion = memory(small)
+    assert (run["outcome"], run["error"]) == ("failed", f"linear failed: {error}")
+    rows = {model["name"]: (model["error"], bool(model["metrics"]), bool(model["artefact"])) for model in run["models"]}
+    assert rows.pop("linear") == (error, False, False)
+    assert set(rows.values()) == {(None, True, True)}
+    assert champion.name == "xgboost"
+    assert run["decision"] == champion.reason
+    assert not (small.folder / "data/06_models/linear_pricer").exists()
+    leaderboard = json.loads(small.newest("08_reporting/leaderboard.json").read_text())
+    assert "linear" not in [row["model"] for row in leaderboard]
+
+
+def test_a_run_in_which_every_model_fails_promotes_none_and_says_so(small):
+    for file in (small.folder / "src/diamonds/models").glob("[a-z]*.py"):
+        file.write_text(
+            file.read_text().replace("def build(", "def build(params):\n    raise OSError('no')\n\ndef was(")
+        )
+
+    done = small.run("kedro", "run")
+
+    assert done.returncode == 1
+    assert "no model could be trained and judged: see each model's error in `diamonds history`" in done.stderr
+    (run,), champion = memory(small)
+    assert {model["error"] for model in run["models"]} == {"OSError: no"}
+    assert (run["outcome"], champion) == ("failed", None)
     assert "failed: " in small.succeed("diamonds", "history")
 
 

@@ -173,6 +173,57 @@ def _show_champion(*, as_json: bool) -> None:
 
 
 @cli.command()
+@click.argument("model")
+@click.option("--trials", type=click.IntRange(min=1), required=True, help="How many further sets of parameters.")
+@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds after which no trial begins.")
+@click.option("--n-jobs", type=click.IntRange(min=1), help="Threads of a trial; one each, where several searches run.")
+@as_json
+@plainly
+def tune(model: str, trials: int, timeout: float | None, n_jobs: int | None, as_json: bool) -> None:
+    """Search for better parameters of a model, from the CSVs that are there.
+
+    The next `kedro run` starts from what is found. Started twice, the two share the work. Ctrl-C keeps what was found.
+    """
+    found = _run_search(model, {"trials": trials, "timeout": timeout}, {"n_jobs": n_jobs} if n_jobs else {})
+    if as_json:
+        _print_json(found)
+        return
+    ended = [trial for trial in found["trials"] if trial["state"] in {"COMPLETE", "PRUNED"}]
+    click.echo(
+        f"{model}: ${found['cross_validated_mae']:,.2f} is the best cross-validated MAE of {len(ended)} trials, by"
+    )
+    for name, value in found["params"].items():
+        click.echo(f"  {name}: {_plain_value(value)}")
+
+
+def _run_search(model: str, tuning: dict[str, Any], entry: dict[str, Any]) -> dict[str, Any]:
+    """Run the pipelines up to the model's search, with these parameters instead of the configured ones."""
+    from diamonds import models
+
+    if not models.is_tuned(models.get(model)):
+        raise NoSuchModelError(f"{model} has no search space: src/diamonds/models/{model}.py declares no `suggest`")
+    if not (Path.cwd() / "conf").is_dir():
+        raise DiamondsError(f"there is no project in {Path.cwd()}: run this where `kedro run` is run")
+    from kedro.framework.session import KedroSession
+    from kedro.framework.startup import bootstrap_project
+
+    from diamonds.hooks import plain_parameters
+
+    bootstrap_project(Path.cwd())
+    known = plain_parameters(KedroSession.create(Path.cwd()).load_context().params)
+    # Kedro puts parameters given here in place of the configured ones as a whole, so they are given whole.
+    given = {
+        "tuning": known["tuning"] | tuning,
+        "models": known["models"] | {model: (known["models"].get(model) or {}) | entry},
+    }
+    session = KedroSession.create(Path.cwd(), runtime_params=given)
+    with session:
+        outputs = session.run(to_nodes=[f"{model}.tune"])
+    found: dict[str, Any] = outputs[f"{model}_params"].load()
+    return found
+
+
+@cli.command()
 @plainly
 def migrate() -> None:
     """Bring the database's tables up to date."""

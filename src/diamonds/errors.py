@@ -3,9 +3,11 @@
 DiamondsError               whatever a caller may want to catch and show: its text is plain language
 ├── ConfigurationError      a setting or parameter cannot be used
 ├── DataError               a file of stones cannot be used at all (single bad rows are quarantined instead)
+├── ModelError              a model quotes what is no price, or could not be trained
 ├── ArtefactError           a saved pricer is missing, damaged or foreign
 ├── DatabaseError           the database cannot be reached
 │   └── SchemaBehindError   it can, but its tables are behind
+├── NoSuchModelError        a model or version was asked for that no run made, or that cannot be meant
 └── PromotionConflictError  the champion changed while a challenger was being judged
 """
 
@@ -23,7 +25,7 @@ class DataError(DiamondsError):
 
 
 class ModelError(DiamondsError):
-    """A model cannot be used: what it quotes is no price."""
+    """A model cannot be used: what it quotes is no price, or it could not be trained."""
 
 
 class ArtefactError(DiamondsError):

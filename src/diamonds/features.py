@@ -47,6 +47,13 @@ def on_log_price(estimator: BaseEstimator) -> TransformedTargetRegressor:
     return TransformedTargetRegressor(regressor=estimator, func=np.log, inverse_func=np.exp, check_inverse=False)
 
 
+def on_plain_price(estimator: BaseEstimator) -> TransformedTargetRegressor:
+    """The estimator, fitted to the price itself."""
+    from sklearn.compose import TransformedTargetRegressor
+
+    return TransformedTargetRegressor(regressor=estimator)
+
+
 def shape(stones: pd.DataFrame) -> pd.DataFrame:
     """How a stone is built.
 

@@ -9,15 +9,16 @@ from typing import Any
 
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
-from kedro.io import AbstractVersionedDataset, DataCatalog, Version
+from kedro.io import AbstractVersionedDataset, DataCatalog, MemoryDataset, Version
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 from sqlalchemy import Engine
 
 from diamonds import models
+from diamonds.attempts import Failure
 from diamonds.config import read_settings
 from diamonds.datasets import PricerDataset
-from diamonds.errors import ConfigurationError
+from diamonds.errors import ConfigurationError, ModelError
 from diamonds.pricer import Pricer
 from diamonds.store import history
 from diamonds.store.database import open_database, require_current
@@ -49,6 +50,7 @@ class TrainingHistory:
         self._run_id = ""
         self._project = Path()
         self._catalog: DataCatalog | None = None
+        self._failed: dict[str, str] = {}
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
@@ -62,8 +64,9 @@ class TrainingHistory:
         engine = open_database(read_settings())
         require_current(engine)
         self._engine, self._catalog, self._run_id = engine, catalog, run_params["run_id"]
+        self._failed = {}
         selection = {key: run_params[key] for key in SELECTION if run_params.get(key)}
-        history.start_run(engine, self._run_id, selection, _plain(parameters), _code_version(self._project))
+        history.start_run(engine, self._run_id, selection, plain_parameters(parameters), _code_version(self._project))
         try:
             _check_model_entries(parameters)
         except ConfigurationError as error:
@@ -74,7 +77,7 @@ class TrainingHistory:
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any, node: Node) -> None:  # noqa: ANN401 - Kedro's hook
         """Enter what the run found out: its data, its models, their metrics, its decision."""
-        if self._engine is None:
+        if self._engine is None or isinstance(data, Failure):
             return
         if dataset_name == "data_report":
             history.update_run(self._engine, self._run_id, **data)
@@ -92,6 +95,15 @@ class TrainingHistory:
             self._record(data["model"], metrics={key: data[key] for key in METRICS})
 
     @hook_impl
+    def before_dataset_saved(self, dataset_name: str, data: Any) -> None:  # noqa: ANN401 - Kedro's hook
+        """Enter a model that failed; its failure is handed on in memory, nothing is written in its result's place."""
+        if isinstance(data, Failure) and self._catalog is not None:
+            self._catalog[dataset_name] = MemoryDataset()
+            if data.model not in self._failed:
+                self._failed[data.model] = data.error
+                self._record(data.model, error=data.error)
+
+    @hook_impl
     def on_node_error(self, error: Exception, node: Node) -> None:
         """Enter a model that failed, with its error."""
         if self._engine is not None and node.namespace in models.available():
@@ -99,8 +111,17 @@ class TrainingHistory:
 
     @hook_impl
     def after_pipeline_run(self) -> None:
-        """Close the run's row."""
-        self._finish(history.SUCCEEDED)
+        """Close the run's row.
+
+        Raises:
+            ModelError: A model failed, while the others went on.
+        """
+        if not self._failed:
+            self._finish(history.SUCCEEDED)
+            return
+        failed = "; ".join(f"{model} failed: {error}" for model, error in self._failed.items())
+        self._finish(history.FAILED, failed)
+        raise ModelError(f"{failed}. The other models went on.")
 
     @hook_impl
     def on_pipeline_error(self, error: Exception) -> None:
@@ -153,12 +174,12 @@ def _read_what_is_written(pipeline: Pipeline, catalog: DataCatalog, run_id: str)
             dataset._version = Version(load=run_id, save=run_id)
 
 
-def _plain(parameters: dict[str, Any]) -> dict[str, Any]:
+def plain_parameters(parameters: dict[str, Any]) -> dict[str, Any]:
     """Parameters as JSON can hold them; Kedro hands typed ones as pydantic models."""
     return {
         key: value.model_dump(mode="json")
         if hasattr(value, "model_dump")
-        else _plain(value)
+        else plain_parameters(value)
         if isinstance(value, dict)
         else value
         for key, value in parameters.items()

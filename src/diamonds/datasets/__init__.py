@@ -4,6 +4,7 @@ from diamonds.datasets.bento import BentoModelDataset
 from diamonds.datasets.champion import ChampionDataset, CurrentChampion
 from diamonds.datasets.files import FolderDataset
 from diamonds.datasets.pricer import PricerDataset
+from diamonds.datasets.studies import StudiesDataset
 
 __all__ = [
     "BentoModelDataset",
@@ -11,4 +12,5 @@ __all__ = [
     "CurrentChampion",
     "FolderDataset",
     "PricerDataset",
+    "StudiesDataset",
 ]

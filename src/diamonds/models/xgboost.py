@@ -1,23 +1,37 @@
-"""Gradient boosted trees (XGBoost) on log price, on graded ranks, measurements and shape."""
+"""Gradient boosted trees (XGBoost) on graded ranks, measurements and shape."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+import pandas as pd
 from pydantic import BaseModel, Field
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.pipeline import make_pipeline
-from xgboost import XGBRegressor
+from xgboost import Booster, QuantileDMatrix, XGBRegressor
 
-from diamonds.features import on_log_price, ranks_and_shape
+from diamonds.features import on_log_price, on_plain_price, ranks_and_shape
+from diamonds.schema import FEATURES
 
 if TYPE_CHECKING:
     from optuna import Trial
 
+    from diamonds.models import Fold, Report
+
+#: In rounds: how often the error is looked at, and after how many without `LEAST_GAIN` a search goes no further.
+LOOK_EVERY, PATIENCE = 10, 50
+#: As a share of the error.
+LEAST_GAIN = 0.0005
+#: In rounds: how often a search is told the error.
+REPORT_EVERY = 50
+
 
 class Params(BaseModel, extra="forbid"):
-    """XGBoost's own parameters, by its own names."""
+    """What the trees learn, `target` (the logarithm of the price or the price), and XGBoost's own parameters."""
 
+    target: Literal["log", "plain"] = "log"
     n_estimators: int = Field(default=600, gt=0)
     learning_rate: float = Field(default=0.04, gt=0, le=1)
     max_depth: int = Field(default=8, ge=1)
@@ -31,13 +45,15 @@ class Params(BaseModel, extra="forbid"):
 
 def build(params: Params) -> TransformedTargetRegressor:
     """A regressor with these parameters."""
-    return on_log_price(make_pipeline(ranks_and_shape(), XGBRegressor(**params.model_dump())))
+    on_price = {"log": on_log_price, "plain": on_plain_price}[params.target]
+    return on_price(make_pipeline(ranks_and_shape(), XGBRegressor(**params.model_dump(exclude={"target"}))))
 
 
 def suggest(trial: Trial, params: Params) -> Params:
-    """The search space: how deep, how careful and how fast trees learn; their number stays as it is."""
+    """The search space: what trees learn, how deep, how careful and how fast; their number is found by stopping."""
     return params.model_copy(
         update={
+            "target": trial.suggest_categorical("target", ["log", "plain"]),
             "learning_rate": trial.suggest_float("learning_rate", 0.02, 0.1, log=True),
             "max_depth": trial.suggest_int("max_depth", 5, 9),
             "min_child_weight": trial.suggest_float("min_child_weight", 1, 30, log=True),
@@ -46,3 +62,66 @@ def suggest(trial: Trial, params: Params) -> Params:
             "reg_lambda": trial.suggest_float("reg_lambda", 0.3, 10, log=True),
         }
     )
+
+
+class cross_validation:  # noqa: N801 - called like the function that it stands for
+    """Grows the trees of all folds side by side, and stops when their mean error no longer falls.
+
+    The folds' matrices are built once; a trial only gives them its target. `n_estimators` is the most rounds that are
+    tried; in the parameters that come out it is the best number, raised as all stones are more than those of a fold.
+    """
+
+    def __init__(self, folds: Sequence[Fold]) -> None:
+        """Build the matrices."""
+        self._folds = [_Matrices(*fold) for fold in folds]
+        self._growth = float(np.mean([1 + len(judged) / len(fitted_to) for fitted_to, judged in folds]))
+
+    def __call__(self, params: Params, report: Report) -> tuple[float, Params]:
+        """The MAE in dollars at the best number of rounds, and the parameters with it."""
+        boosters = [fold.booster(params) for fold in self._folds]
+        errors: dict[int, float] = {}
+        for done in range(1, params.n_estimators + 1):
+            for booster, fold in zip(boosters, self._folds, strict=True):
+                booster.update(fold.known, done - 1)
+            if done % LOOK_EVERY and done != params.n_estimators:
+                continue
+            pairs = zip(boosters, self._folds, strict=True)
+            errors[done] = float(np.mean([fold.mae(booster, params.target) for booster, fold in pairs]))
+            if done % REPORT_EVERY == 0:
+                report(100 * done // params.n_estimators, min(errors.values()))
+            if _has_settled(errors, done):
+                break
+        best = min(errors, key=lambda rounds: errors[rounds])
+        return errors[best], params.model_copy(update={"n_estimators": round(best * self._growth)})
+
+
+class _Matrices:
+    """A fold as XGBoost takes it."""
+
+    def __init__(self, fitted_to: pd.DataFrame, judged: pd.DataFrame) -> None:
+        features = ranks_and_shape()
+        self.known = QuantileDMatrix(features.fit_transform(fitted_to[list(FEATURES)]), label=fitted_to["price"])
+        self._asked = QuantileDMatrix(features.transform(judged[list(FEATURES)]), ref=self.known)
+        self._known_prices, self._asked_prices = (part["price"].to_numpy() for part in (fitted_to, judged))
+
+    def booster(self, params: Params) -> Booster:
+        """A booster without trees, for the target that the parameters name."""
+        self.known.set_label(np.log(self._known_prices) if params.target == "log" else self._known_prices)
+        return Booster(_native(params), [self.known, self._asked])
+
+    def mae(self, booster: Booster, target: str) -> float:
+        """The booster's mean error in dollars on the stones to judge by."""
+        computed = booster.predict(self._asked)
+        return float(np.abs((np.exp(computed) if target == "log" else computed) - self._asked_prices).mean())
+
+
+def _native(params: Params) -> dict[str, Any]:
+    """The parameters by the names that XGBoost's own interface takes."""
+    kept = params.model_dump(exclude={"target", "n_estimators", "n_jobs", "random_state"})
+    return kept | {"nthread": params.n_jobs, "seed": params.random_state}
+
+
+def _has_settled(errors: dict[int, float], done: int) -> bool:
+    """Whether the last rounds brought next to nothing."""
+    before = [error for rounds, error in errors.items() if rounds <= done - PATIENCE]
+    return bool(before) and min(errors.values()) > (1 - LEAST_GAIN) * min(before)

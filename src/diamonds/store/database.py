@@ -110,8 +110,13 @@ def _current(connection: Connection) -> str | None:
     return MigrationContext.configure(connection).get_current_revision()
 
 
-def _prepare_sqlite(connection: Any, record: object) -> None:  # noqa: ANN401, ARG001 - SQLAlchemy's event
+def _prepare_sqlite(connection: Any, record: object) -> None:  # noqa: ANN401 - SQLAlchemy's event
     connection.isolation_level = None  # transactions are begun by `_begin`, DDL among them
+    set_pragmas(connection, record)
+
+
+def set_pragmas(connection: Any, record: object) -> None:  # noqa: ANN401, ARG001 - SQLAlchemy's event
+    """Let readers and a writer of a new SQLite connection go side by side, and commits not wait for the disk."""
     cursor = connection.cursor()
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=NORMAL")

@@ -1,14 +1,20 @@
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.linear_model import LinearRegression
+from sklearn.model_selection import train_test_split
 
+from diamonds import models
 from diamonds.errors import DataError
 from diamonds.pipelines.data_engineering import nodes
 from diamonds.pipelines.data_engineering.nodes import Split
-from diamonds.schema import COLUMNS
+from diamonds.schema import COLUMNS, FEATURES
 
 HEADER = "carat,cut,color,clarity,depth,table,price,x,y,z"
+BY_HASH = Split(method="hash", holdout=0.2, seed=42)
+AT_RANDOM = Split(method="random", holdout=0.2, seed=42)
 GOOD = "0.23,Ideal,E,SI2,61.5,55,326,3.95,3.98,2.43"
 
 
@@ -146,14 +152,14 @@ def test_exact_duplicates_are_dropped_wherever_they_come_from():
     content = f"{HEADER}\n{GOOD}\n{GOOD}\n".encode()
     rows, _ = nodes.read_files({"a.csv": content, "b.csv": content.replace(b"326", b"327")})
 
-    kept = nodes.drop_duplicates(nodes.check_rows(rows)[0])
+    kept = nodes.drop_duplicates(nodes.check_rows(rows)[0], BY_HASH)
 
     assert kept["price"].tolist() == [326.0, 327.0]
     assert list(kept.columns) == list(COLUMNS)
 
 
 def test_about_the_share_asked_for_is_held_out(stones):
-    train, holdout = nodes.split(stones, Split(holdout=0.2))
+    train, holdout = nodes.split(stones, BY_HASH)
 
     assert len(train) + len(holdout) == len(stones)
     assert len(holdout) / len(stones) == pytest.approx(0.2, abs=0.03)
@@ -161,10 +167,10 @@ def test_about_the_share_asked_for_is_held_out(stones):
 
 def test_fresh_data_moves_no_stone_to_the_other_side(classic):
     before, fresh = classic.iloc[:2000], classic.iloc[2000:6000]
-    train, holdout = nodes.split(before, Split(holdout=0.2))
+    train, holdout = nodes.split(before, BY_HASH)
     mixed = pd.concat([fresh, before]).sample(frac=1, random_state=9).reset_index(drop=True)
 
-    train_after, holdout_after = nodes.split(mixed, Split(holdout=0.2))
+    train_after, holdout_after = nodes.split(mixed, BY_HASH)
 
     assert _stones(train) <= _stones(train_after)
     assert _stones(holdout) <= _stones(holdout_after)
@@ -174,7 +180,7 @@ def test_fresh_data_moves_no_stone_to_the_other_side(classic):
 def test_a_stone_appraised_twice_is_on_one_side_whatever_the_prices(stones):
     dearer = stones.assign(price=stones["price"] * 1.1)
 
-    train, holdout = nodes.split(pd.concat([stones, dearer], ignore_index=True), Split(holdout=0.2))
+    train, holdout = nodes.split(pd.concat([stones, dearer], ignore_index=True), BY_HASH)
 
     assert not _stones(train) & _stones(holdout)
 
@@ -187,14 +193,36 @@ def test_too_few_good_stones_say_so_and_point_to_the_quarantine(stones):
     with pytest.raises(
         DataError, match=r"only 60 good stones: \d+ to train on and \d+ to judge by.*see the quarantine"
     ):
-        nodes.split(stones.head(60), Split(holdout=0.2))
+        nodes.split(stones.head(60), BY_HASH)
+
+
+@pytest.mark.parametrize("rows", [1, 60])
+def test_too_few_good_stones_say_so_at_random_too(stones, rows):
+    with pytest.raises(DataError, match=f"only {rows} good stones"):
+        nodes.split(stones.head(rows), AT_RANDOM)
+
+
+def test_the_random_split_is_that_of_a_notebook_and_gives_its_figures(stones):
+    """Linear regression on log price, categories one-hot with the first dropped: written as a notebook would."""
+    raw = pd.concat([stones, stones.head(5)], ignore_index=True)
+    known, asked = train_test_split(raw, test_size=0.2, random_state=42)
+    design = pd.get_dummies(raw.drop(columns=["depth", "table", "y", "z", "price"]), drop_first=True)
+    plain = LinearRegression().fit(design.loc[known.index], np.log(known["price"]))
+    off = (np.exp(plain.predict(design.loc[asked.index])) - asked["price"]).abs().mean()
+
+    train, holdout = nodes.split(nodes.drop_duplicates(raw, AT_RANDOM), AT_RANDOM)
+    linear = models.get("linear").build(models.get("linear").Params())
+    predicted = linear.fit(train[list(FEATURES)], train["price"]).predict(holdout[list(FEATURES)])
+
+    assert holdout.equals(asked[list(COLUMNS)].reset_index(drop=True))
+    assert np.abs(predicted - holdout["price"]).mean() == pytest.approx(off, rel=1e-9)
 
 
 def test_the_report_accounts_for_every_row(stones):
     lines = [",".join(map(str, row)) for row in stones[list(COLUMNS)].head(500).itertuples(index=False)]
     rows, files = nodes.read_files({"a.csv": "\n".join([HEADER, *lines, lines[0], "bad"]).encode()})
     checked, quarantine = nodes.check_rows(rows)
-    train, holdout = nodes.split(nodes.drop_duplicates(checked), Split(holdout=0.2))
+    train, holdout = nodes.split(nodes.drop_duplicates(checked, BY_HASH), BY_HASH)
 
     report = nodes.report(files, quarantine, checked, train, holdout)
 

@@ -5,7 +5,7 @@ import difflib
 import hashlib
 import io
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -33,10 +33,15 @@ class Split(BaseModel, extra="forbid"):
     """How stones are divided.
 
     Attributes:
+        method: By a `hash` of the stone, so that it never changes sides; or at `random`, as scikit-learn's
+            `train_test_split` does it, duplicates and all, for figures that are compared with published ones.
         holdout: The share of stones that no model ever learns from.
+        seed: Of the random split.
     """
 
+    method: Literal["hash", "random"]
     holdout: float = Field(gt=0, lt=1)
+    seed: int
 
 
 def read_files(raw_appraisals: dict[str, bytes]) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
@@ -86,19 +91,19 @@ def check_rows(raw_rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     )
 
 
-def drop_duplicates(checked_rows: pd.DataFrame) -> pd.DataFrame:
+def drop_duplicates(checked_rows: pd.DataFrame, params: Split) -> pd.DataFrame:
     """Each different appraisal once, in the order of first appearance; where it came from is left behind."""
-    return checked_rows[list(COLUMNS)].drop_duplicates(ignore_index=True)
+    appraisals = checked_rows[list(COLUMNS)]
+    return appraisals.drop_duplicates(ignore_index=True) if params.method == "hash" else appraisals
 
 
 def split(appraisals: pd.DataFrame, params: Split) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Divide stones into training and holdout by their key, so that no stone ever changes sides.
+    """Divide stones into training and holdout.
 
     Raises:
         DataError: Too few stones are left on a side.
     """
-    held_out = stone_keys(appraisals).to_numpy() < np.uint64(int(params.holdout * 2**64))
-    train, holdout = appraisals[~held_out], appraisals[held_out]
+    train, holdout = _by_hash(appraisals, params) if params.method == "hash" else _at_random(appraisals, params)
     if min(len(train), len(holdout)) < FEWEST_STONES:
         raise DataError(
             f"only {len(appraisals)} good stones: {len(train)} to train on and {len(holdout)} to judge by,"
@@ -125,6 +130,20 @@ def report(
         "training_rows": len(train),
         "holdout_rows": len(holdout),
     }
+
+
+def _by_hash(appraisals: pd.DataFrame, params: Split) -> tuple[pd.DataFrame, pd.DataFrame]:
+    held_out = stone_keys(appraisals).to_numpy() < np.uint64(int(params.holdout * 2**64))
+    return appraisals[~held_out], appraisals[held_out]
+
+
+def _at_random(appraisals: pd.DataFrame, params: Split) -> tuple[pd.DataFrame, pd.DataFrame]:
+    from sklearn.model_selection import train_test_split
+
+    if len(appraisals) < FEWEST_STONES:
+        return appraisals, appraisals.head(0)
+    train, holdout = train_test_split(appraisals, test_size=params.holdout, random_state=params.seed)
+    return train, holdout
 
 
 def _read_file(name: str, content: bytes) -> pd.DataFrame:

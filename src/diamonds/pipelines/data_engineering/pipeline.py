@@ -23,7 +23,7 @@ def create_pipeline() -> Pipeline:
             ),
             Node(
                 nodes.drop_duplicates,
-                inputs="checked_rows",
+                inputs=["checked_rows", "params:split"],
                 outputs="appraisals",
                 name="drop_duplicates",
             ),

@@ -8,6 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from pydantic import BaseModel, Field
 
+from diamonds.attempts import Failure, succeeded
 from diamonds.datasets.champion import CurrentChampion
 from diamonds.errors import ModelError
 from diamonds.features import only_four_cs
@@ -72,9 +73,15 @@ def evaluate(pricer: Pricer, holdout: pd.DataFrame) -> tuple[dict[str, Any], pd.
     return metrics, quoted
 
 
-def rank(promotion: Promotion, *metrics: dict[str, Any]) -> list[dict[str, Any]]:
-    """The models of this run, the best first."""
-    rows = [{"model": each["model"], "version": each["version"], **each["overall"]} for each in metrics]
+def rank(promotion: Promotion, *metrics: dict[str, Any] | Failure) -> list[dict[str, Any]]:
+    """The models of this run that could be trained and judged, the best first.
+
+    Raises:
+        ModelError: There is none.
+    """
+    rows = [{"model": each["model"], "version": each["version"], **each["overall"]} for each in succeeded(*metrics)]
+    if not rows:
+        raise ModelError("no model could be trained and judged: see each model's error in `diamonds history`")
     return sorted(rows, key=lambda row: float(row[promotion.metric]))
 
 

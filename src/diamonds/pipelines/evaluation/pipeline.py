@@ -3,6 +3,7 @@
 from kedro.pipeline import Node, Pipeline
 
 from diamonds import models
+from diamonds.attempts import attempt
 from diamonds.pipelines.evaluation import nodes
 
 
@@ -45,13 +46,13 @@ def _evaluate(name: str) -> Pipeline:
     return Pipeline(
         [
             Node(
-                nodes.evaluate,
+                attempt(name, nodes.evaluate, outputs=2),
                 inputs=[f"{name}_pricer", "holdout"],
                 outputs=[f"{name}_metrics", f"{name}_quotes"],
                 name="evaluate",
             ),
             Node(
-                nodes.plot_actual_against_predicted,
+                attempt(name, nodes.plot_actual_against_predicted),
                 inputs=[f"{name}_pricer", "holdout"],
                 outputs=f"{name}_actual_against_predicted",
                 name="plot_actual_against_predicted",

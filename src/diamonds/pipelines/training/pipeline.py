@@ -3,6 +3,7 @@
 from kedro.pipeline import Node, Pipeline
 
 from diamonds import models
+from diamonds.attempts import attempt
 from diamonds.pipelines.training import nodes
 
 
@@ -15,19 +16,19 @@ def _train(name: str) -> Pipeline:
     return Pipeline(
         [
             Node(
-                nodes.tuning(name),
-                inputs=["train", f"params:models.{name}", "params:tuning"],
+                attempt(name, nodes.tuning(name)),
+                inputs=["train", f"params:models.{name}", "params:tuning", "studies"],
                 outputs=f"{name}_params",
                 name="tune",
             ),
             Node(
-                nodes.fitting(name),
+                attempt(name, nodes.fitting(name)),
                 inputs=["train", f"{name}_params"],
                 outputs=f"{name}_estimator",
                 name="fit",
             ),
             Node(
-                nodes.calibrating(name),
+                attempt(name, nodes.calibrating(name)),
                 inputs=[
                     "train",
                     f"{name}_estimator",
