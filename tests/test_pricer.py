@@ -1,12 +1,9 @@
-import hashlib
 import json
 import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
-import skops.io
-from sklearn.tree import DecisionTreeRegressor
 
 from diamonds import models
 from diamonds.errors import ArtefactError
@@ -26,10 +23,6 @@ STONE = {
     "y": 6.4,
     "z": 3.96,
 }
-
-
-class Foreign(DecisionTreeRegressor):
-    """A type of nobody's list."""
 
 
 def make(stones, estimator=None):
@@ -125,7 +118,7 @@ def test_a_missing_pricer_is_said_to_be_missing(tmp_path):
         load(tmp_path / "nowhere")
 
 
-@pytest.mark.parametrize("part", ["pricer.json", "stones.parquet", "estimator.skops"])
+@pytest.mark.parametrize("part", ["pricer.json", "stones.parquet", "estimator.json"])
 def test_a_changed_byte_is_refused_by_the_name_of_its_part(saved, part):
     content = bytearray((saved / part).read_bytes())
     content[len(content) // 2] ^= 1
@@ -141,9 +134,9 @@ def test_a_missing_or_an_extra_part_is_refused_by_its_name(saved, tmp_path):
     (extra / "more.json").write_text("{}")
     (saved / "pricer.json").unlink()
 
-    with pytest.raises(ArtefactError, match=r"incomplete: pricer.json missing"):
+    with pytest.raises(ArtefactError, match=r"incomplete: 'pricer.json' missing"):
         load(saved)
-    with pytest.raises(ArtefactError, match=r"does not name: more.json"):
+    with pytest.raises(ArtefactError, match=r"does not name: 'more.json'"):
         load(extra)
 
 
@@ -163,18 +156,6 @@ def test_a_damaged_or_foreign_manifest_is_refused(saved, manifest):
     (saved / "manifest.json").write_bytes(manifest)
 
     with pytest.raises(ArtefactError, match=r"manifest.json is (damaged|of format)"):
-        load(saved)
-
-
-def test_a_type_that_is_not_trusted_is_refused(saved, stones, tmp_path):
-    """Even under a manifest whose hashes are right: skops builds only the types that are listed."""
-    content = skops.io.dumps(Foreign())
-    (saved / "estimator.skops").write_bytes(content)
-    manifest = json.loads((saved / "manifest.json").read_text())
-    manifest["parts"]["estimator.skops"] = hashlib.sha256(content).hexdigest()
-    (saved / "manifest.json").write_text(json.dumps(manifest))
-
-    with pytest.raises(ArtefactError, match="type that is not trusted"):
         load(saved)
 
 

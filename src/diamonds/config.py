@@ -16,25 +16,36 @@ def _absolute_url(url: SecretStr) -> SecretStr:
     return SecretStr(f"{SQLITE}{Path(place).absolute()}")
 
 
+def _not_empty(key: SecretStr | None) -> SecretStr | None:
+    if key is not None and not key.get_secret_value():
+        raise ValueError("DIAMONDS_SIGNING_KEY is empty: give it a key, or unset it")
+    return key
+
+
 class Settings(BaseSettings):
     """What `DIAMONDS_*` variables say; relative paths start at the working directory.
 
     Attributes:
         database_url: Any SQLAlchemy URL; it may carry a password, so it is never printed whole.
         outbox: Folder where exchanges wait for the database.
+        signing_key: Signs the pricers that are saved, and only those it signed are loaded; without it any is.
     """
 
-    model_config = SettingsConfigDict(env_prefix="DIAMONDS_", frozen=True, validate_default=True)
+    model_config = SettingsConfigDict(
+        env_prefix="DIAMONDS_", frozen=True, validate_default=True, hide_input_in_errors=True
+    )
 
     database_url: Annotated[SecretStr, AfterValidator(_absolute_url)] = SecretStr(f"{SQLITE}data/diamonds.db")
     outbox: Annotated[Path, AfterValidator(Path.absolute)] = Path("data/outbox")
+    signing_key: Annotated[SecretStr | None, AfterValidator(_not_empty)] = None
 
     def as_environment(self) -> dict[str, str]:
         """The same settings as variables, for a process that starts in another working directory."""
-        return {
+        places = {
             "DIAMONDS_DATABASE_URL": self.database_url.get_secret_value(),
             "DIAMONDS_OUTBOX": str(self.outbox),
         }
+        return places | ({"DIAMONDS_SIGNING_KEY": self.signing_key.get_secret_value()} if self.signing_key else {})
 
 
 def read_settings() -> Settings:

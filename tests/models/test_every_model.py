@@ -1,5 +1,7 @@
 """What holds for every model, whichever there are."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -103,6 +105,18 @@ def test_it_prices_the_same_to_the_last_bit_after_saving_and_loading(name, fitte
     )
     assert (loaded.band, loaded.proportions, loaded.summary) == (pricer.band, pricer.proportions, pricer.summary)
     assert loaded.stones.equals(train.reset_index(drop=True))
+
+
+@pytest.mark.parametrize("name", [name for name in models.available() if models.is_saved_as_json(models.get(name))])
+def test_its_json_restores_it_without_any_stones(name, fitted, halves):
+    _, judged = halves
+    module = models.get(name)
+    document = json.dumps(module.to_json(fitted[name]))
+
+    restored = module.from_json(json.loads(document))
+
+    assert json.dumps(module.to_json(restored)) == document
+    assert np.array_equal(restored.predict(judged[list(FEATURES)]), fitted[name].predict(judged[list(FEATURES)]))
 
 
 @better_than_the_floor

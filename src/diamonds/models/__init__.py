@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeGuard, cast
 
 import pandas as pd
 from pydantic import BaseModel
@@ -49,6 +49,20 @@ class CrossValidatedModule(TunedModule, Protocol):
         """What all trials of a search share, made once."""
 
 
+class SavedAsJson(ModelModule, Protocol):
+    """A model whose fitted estimator is saved as JSON of its own making; the others are saved by skops."""
+
+    def to_json(self, estimator: Any) -> dict[str, Any]:  # noqa: ANN401 - what its `build` made, fitted
+        """All that is needed to restore the fitted estimator, as JSON can hold it."""
+
+    def from_json(self, document: Any) -> RegressorMixin:  # noqa: ANN401 - it comes from a file
+        """The estimator that `to_json` was given: it prices the same to the last bit.
+
+        Raises:
+            ValueError: The document does not describe an estimator of this model.
+        """
+
+
 def available() -> tuple[str, ...]:
     """The names of all models, in alphabetical order."""
     return tuple(sorted(found.name for found in pkgutil.iter_modules(__path__)))
@@ -88,3 +102,8 @@ def _fold_by_fold(module: ModelModule, folds: Sequence[Fold]) -> CrossValidation
         return sum(maes) / len(maes), params
 
     return validate
+
+
+def is_saved_as_json(module: ModelModule) -> TypeGuard[SavedAsJson]:
+    """Whether the model has a JSON form of its own."""
+    return hasattr(module, "to_json") and hasattr(module, "from_json")

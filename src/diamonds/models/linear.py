@@ -1,11 +1,16 @@
 """Linear regression of log price on carat, length, and cut, color and clarity one by one."""
 
-from pydantic import BaseModel
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pydantic import BaseModel, FiniteFloat
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
 
 from diamonds.features import on_log_price, one_hot_with
+from diamonds.schema import GRADES
 
 
 class Params(BaseModel, extra="forbid"):
@@ -14,6 +19,54 @@ class Params(BaseModel, extra="forbid"):
     numbers: tuple[str, ...] = ("carat", "x")
 
 
+class Fitted(BaseModel, extra="forbid"):
+    """What the regression has learned.
+
+    Attributes:
+        numbers: As in `Params`.
+        columns: Those of the stones it was fitted to, in their order.
+        coefficients: By how much the log of the price rises with each column of the one-hot transformer.
+        intercept: The log of the price, in dollars, where all of those columns are 0.
+    """
+
+    numbers: tuple[str, ...]
+    columns: tuple[str, ...]
+    coefficients: dict[str, FiniteFloat]
+    intercept: FiniteFloat
+
+
 def build(params: Params) -> TransformedTargetRegressor:
     """An ordinary least squares regression; every grade acts as a factor on the price."""
     return on_log_price(make_pipeline(one_hot_with(params.numbers), LinearRegression()))
+
+
+def to_json(estimator: TransformedTargetRegressor) -> dict[str, Any]:
+    """What the fitted estimator has learned, as `Fitted` describes it."""
+    one_hot, regression = estimator.regressor_
+    return Fitted(
+        numbers=one_hot.named_transformers_["passthrough"].feature_names_in_.tolist(),
+        columns=one_hot.feature_names_in_.tolist(),
+        coefficients=dict(zip(one_hot.get_feature_names_out(), regression.coef_, strict=True)),
+        intercept=regression.intercept_,
+    ).model_dump(mode="json")
+
+
+def from_json(document: Any) -> TransformedTargetRegressor:  # noqa: ANN401 - it comes from a file
+    """The fitted estimator that `to_json` described.
+
+    Raises:
+        ValueError: The document does not describe one.
+    """
+    fitted = Fitted.model_validate(document)
+    estimator = build(Params(numbers=fitted.numbers)).fit(_any_stone(fitted.columns), [1.0])
+    one_hot, regression = estimator.regressor_
+    if list(fitted.coefficients) != list(one_hot.get_feature_names_out()):
+        raise ValueError(f"its coefficients are not those of {', '.join(one_hot.get_feature_names_out())}")
+    regression.coef_, regression.intercept_ = np.array([*fitted.coefficients.values()]), fitted.intercept
+    del regression.rank_, regression.singular_  # of that one stone
+    return estimator
+
+
+def _any_stone(columns: tuple[str, ...]) -> pd.DataFrame:
+    """A stone to fit a pipeline to whose transformer learns nothing but the names of columns: its grades are fixed."""
+    return pd.DataFrame([{column: GRADES[column][0] if column in GRADES else 1.0 for column in columns}])
