@@ -27,9 +27,8 @@ class Project:
 
     @property
     def environment(self) -> dict[str, str]:
-        kept = {
-            key: value for key, value in os.environ.items() if not key.startswith(("DIAMONDS_", "BENTOML_", "KEDRO_"))
-        }
+        foreign = ("DIAMONDS_", "BENTOML_", "KEDRO_", "MLFLOW_")
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(foreign)}
         return kept | {
             "PYTHONPATH": str(self.folder / "src"),
             "BENTOML_HOME": str(self.folder / "bentoml"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import subprocess
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -109,19 +110,19 @@ class TrainingHistory:
         if self._engine is not None and node.namespace in models.available():
             self._record(node.namespace, error=str(error).strip())
 
-    @hook_impl
-    def after_pipeline_run(self) -> None:
-        """Close the run's row.
+    @hook_impl(wrapper=True)
+    def after_pipeline_run(self) -> Generator[None, Any, Any]:
+        """Close the run's row, let the other hooks have it, and only then fail the run where a model failed.
 
         Raises:
             ModelError: A model failed, while the others went on.
         """
-        if not self._failed:
-            self._finish(history.SUCCEEDED)
-            return
         failed = "; ".join(f"{model} failed: {error}" for model, error in self._failed.items())
-        self._finish(history.FAILED, failed)
-        raise ModelError(f"{failed}. The other models went on.")
+        self._finish(history.FAILED if failed else history.SUCCEEDED, failed or None)
+        result = yield
+        if failed:
+            raise ModelError(f"{failed}. The other models went on.")
+        return result
 
     @hook_impl
     def on_pipeline_error(self, error: Exception) -> None:

@@ -1,6 +1,7 @@
 """How Kedro is set up for this project."""
 
 from diamonds.hooks import TrainingHistory
+from diamonds.tracking.hook import MlflowTracking
 
-HOOKS = (TrainingHistory(),)
+HOOKS = (TrainingHistory(), MlflowTracking())
 CONFIG_LOADER_ARGS = {"base_env": "base", "default_run_env": "local"}
