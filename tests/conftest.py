@@ -11,9 +11,16 @@ from sqlalchemy import Engine
 from diamonds.config import Settings
 from diamonds.schema import contradictions
 from diamonds.store.database import migrate, open_database
-from project import ROOT, Project, Served, make_project, quick, serve, stop
+from project import ROOT, Project, Served, make_project, quick, serve, stop, warm_process
 
 CLASSIC = ROOT / "data/01_raw/appraisals/diamonds.csv"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_process_left_behind() -> Iterator[None]:
+    yield
+    if warm_process.cache_info().currsize:
+        warm_process().stop()
 
 
 @pytest.fixture(scope="session")
@@ -55,7 +62,8 @@ def small_trained(small_trained_once, tmp_path) -> Project:
 def trained(tmp_path_factory) -> Project:
     """A project on the data that comes with it, after one `kedro run` as anybody would call it."""
     project = make_project(tmp_path_factory.mktemp("trained") / "project", {"diamonds.csv": CLASSIC.read_bytes()})
-    project.succeed("kedro", "run")
+    done = project.run_cold("kedro", "run")
+    assert done.returncode == 0, done.stderr
     return project
 
 

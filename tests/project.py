@@ -1,5 +1,6 @@
 """Projects of their own for tests, and the service as they run it."""
 
+import functools
 import os
 import shutil
 import socket
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from diamonds.config import Settings
+from warm import WarmProcess
 
 ROOT = Path(__file__).parents[1]
 BENTOML = Path(sys.executable).with_name("bentoml")
@@ -45,6 +47,12 @@ class Project:
         return Settings(database_url=f"sqlite:///{self.folder}/data/diamonds.db")
 
     def run(self, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        if words[0] == "diamonds" or words[:2] == ("kedro", "run"):
+            return warm_process().run(words, self.folder, self.environment | environment)
+        return self.run_cold(*words, **environment)
+
+    def run_cold(self, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run a program as a shell does: it imports all that it needs."""
         program = Path(sys.executable).with_name(words[0])
         return subprocess.run(
             [program, *words[1:]],
@@ -77,6 +85,12 @@ class Project:
         """The newest version of a versioned dataset, by its path below data/."""
         place = self.folder / "data" / dataset
         return max(place.iterdir()) / place.name
+
+
+@functools.cache
+def warm_process() -> WarmProcess:
+    """The process that commands are forked from, the same for all tests."""
+    return WarmProcess()
 
 
 def make_project(folder: Path, raw: dict[str, str | bytes]) -> Project:

@@ -6,10 +6,12 @@ from collections import Counter
 
 import numpy as np
 import pandas as pd
+import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 from xgboost import XGBRegressor
 
+from diamonds import models
 from diamonds.metrics import errors
 from diamonds.pricer import load
 from diamonds.schema import COLUMNS, GRADES
@@ -141,7 +143,24 @@ def test_the_search_is_kept_with_its_trials(trained):
 
     assert search["trials"][0]["params"]["learning_rate"] == 0.05
     assert search["cross_validated_mae"] <= search["trials"][0]["mae"]
-    assert search["params"]["n_estimators"] == 400
+    assert len(search["trials"]) == 10
+    assert 200 < search["params"]["n_estimators"] < 900  # found by stopping early, not the 600 of the entry
+
+
+def test_the_search_is_drawn_by_optunas_figures(trained):
+    titles = {
+        "search_history": "xgboost: the error of each trial and the best so far",
+        "search_importances": "xgboost: how much of the error's differences each parameter explains",
+        "search_parallel_coordinates": "xgboost: each trial's parameters and its error",
+    }
+
+    for figure, title in titles.items():
+        drawn = json.loads(trained.newest(f"08_reporting/xgboost_{figure}.json").read_text())
+        assert drawn["layout"]["title"]["text"].startswith(title)
+        assert drawn["data"]
+    course = json.loads(trained.newest("08_reporting/xgboost_search_history.json").read_text())["data"][1]
+    search = json.loads(trained.newest("06_models/xgboost_params.json").read_text())
+    assert min(course["y"]) == pytest.approx(search["cross_validated_mae"])
 
 
 def test_figures_and_frames_are_seen_in_kedro_viz(trained):
@@ -149,7 +168,7 @@ def test_figures_and_frames_are_seen_in_kedro_viz(trained):
 
     nodes = [json.loads(path.read_text()) for path in (trained.folder / "build/api/nodes").iterdir()]
     kinds = Counter(node["preview_type"] for node in nodes if node.get("preview"))
-    assert kinds["PlotlyPreview"] == 4  # one a model, and the leaderboard
+    assert kinds["PlotlyPreview"] == 7  # one a model, three of xgboost's search, and the leaderboard
     assert kinds["TablePreview"] == 7  # quarantine, appraisals, train, holdout, and each model's quotes
     assert kinds["JSONPreview"] >= 9  # parameters and metrics of each model, leaderboard, decision, data report
 
@@ -258,6 +277,26 @@ def test_judging_again_enters_no_model_that_was_not_trained(small_trained):
     runs, _ = memory(small_trained)
 
     assert [len(run["models"]) for run in runs] == [0, 3]
+
+
+def test_any_stage_reads_the_versions_it_is_told_to(small_trained):
+    """Every artefact of a model has a version of its run: those of the first are judged again after a second."""
+    (first,), _ = memory(small_trained)
+    entries = small_trained.folder / "conf/base/parameters_models.yml"
+    entries.write_text(entries.read_text().replace("linear: {}", "linear: {numbers: [carat]}"))
+    small_trained.succeed("kedro", "run")
+    versions = ",".join(f"{model}_pricer:{first['id']}" for model in models.available())
+
+    small_trained.succeed("kedro", "run", "--pipelines=evaluation", f"--load-versions={versions}")
+    judged_again = metrics_of(small_trained, "linear")
+    again = f"--load-versions=linear_params:{first['id']}"
+    small_trained.succeed("kedro", "run", "--nodes=linear.fit,linear.calibrate", again)
+
+    assert judged_again["version"] == first["id"]
+    assert judged_again["overall"] == next(
+        model["metrics"]["overall"] for model in first["models"] if model["name"] == "linear"
+    )
+    assert load(small_trained.newest("06_models/linear_pricer")).summary.params == {"numbers": ["carat", "x"]}
 
 
 def test_each_stage_runs_alone_from_what_the_one_before_it_left(small):

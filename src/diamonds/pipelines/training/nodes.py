@@ -57,6 +57,19 @@ def tuning(name: str) -> Callable[..., dict[str, Any]]:
     return tune
 
 
+def plotting_search(name: str) -> Callable[..., Any]:
+    """The node that draws a tuned model's search: its course, the parameters' importances, the trials as lines."""
+
+    def plot_search(chosen: dict[str, Any], studies: Any) -> Any:  # noqa: ANN401 - Optuna's storage, Plotly's figures
+        import optuna
+
+        from diamonds.pipelines.training.figures import figures_of
+
+        return figures_of(name, optuna.load_study(study_name=chosen["study"], storage=studies))
+
+    return plot_search
+
+
 def fitting(name: str) -> Callable[..., _Fitted]:
     """The node that fits a model to the training stones."""
     module = models.get(name)

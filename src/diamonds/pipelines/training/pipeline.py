@@ -9,7 +9,9 @@ from diamonds.pipelines.training import nodes
 
 def create_pipeline() -> Pipeline:
     """All models' steps, side by side."""
-    return sum((_train(name) for name in models.available()), Pipeline([]))
+    names = models.available()
+    tuned = [name for name in names if models.is_tuned(models.get(name))]
+    return sum((*(_train(name) for name in names), *(_plot_search(name) for name in tuned)), Pipeline([]))
 
 
 def _train(name: str) -> Pipeline:
@@ -39,6 +41,22 @@ def _train(name: str) -> Pipeline:
                 outputs=f"{name}_pricer",
                 name="calibrate",
             ),
+        ],
+        namespace=name,
+        prefix_datasets_with_namespace=False,
+    )
+
+
+def _plot_search(name: str) -> Pipeline:
+    figures = ("search_history", "search_importances", "search_parallel_coordinates")
+    return Pipeline(
+        [
+            Node(
+                attempt(name, nodes.plotting_search(name), outputs=len(figures)),
+                inputs=[f"{name}_params", "studies"],
+                outputs=[f"{name}_{figure}" for figure in figures],
+                name="plot_search",
+            )
         ],
         namespace=name,
         prefix_datasets_with_namespace=False,
