@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 
 from diamonds.schema import GRADES, carat_bands
 
-#: The errors for which less is better; `r2` and `coverage` are not among them.
-LESS_IS_BETTER = ("mae", "rmse", "mape")
 #: Of the interval around a gain.
 CONFIDENCE = 0.95
 
@@ -71,7 +69,7 @@ def paired_gain(prices: pd.DataFrame, metric: str, *, more_than: float, resample
 
     Args:
         prices: The columns `actual`, `challenger` and `champion`, in dollars, a row a stone.
-        metric: One of `LESS_IS_BETTER`.
+        metric: `mae`, `rmse` or `mape`.
         more_than: The gain that `sureness` asks for.
         resamples: How many times the stones are drawn anew.
         seed: Of the draws.

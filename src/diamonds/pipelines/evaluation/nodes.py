@@ -12,7 +12,7 @@ from diamonds.attempts import Failure, succeeded
 from diamonds.datasets.champion import CurrentChampion
 from diamonds.errors import ModelError
 from diamonds.features import only_four_cs
-from diamonds.metrics import CONFIDENCE, band_quality, errors, paired_gain, segments
+from diamonds.metrics import CONFIDENCE, PairedGain, band_quality, errors, paired_gain, segments
 from diamonds.pricer import Pricer
 from diamonds.schema import carat_bands
 
@@ -123,13 +123,7 @@ def judge(
             "promote": True,
             "reason": f"{name} takes over: the champion cannot be loaded, {champion.problem}",
         }
-    prices = pd.DataFrame(
-        {
-            "actual": holdout["price"],
-            "challenger": quotes[quotes_of(best["model"])]["price"],
-            "champion": champion.pricer.price(holdout)["price"],
-        }
-    )
+    prices = _side_by_side(holdout, quotes[quotes_of(best["model"])], champion.pricer)
     standing = errors(prices["actual"], prices["champion"])[promotion.metric]
     gain = paired_gain(
         prices,
@@ -139,27 +133,40 @@ def judge(
         seed=promotion.seed,
     )
     lost = _worst_band(prices, holdout, promotion)
-    promote = gain.sureness >= promotion.sure and lost is None
     compared = f"the champion {champion.pricer.name} with {_shown(promotion.metric, standing)}"
-    found = f"{gain.gain:+.2%} ({CONFIDENCE:.0%} interval {gain.low:+.2%} to {gain.high:+.2%})"
-    if gain.sureness < promotion.sure:
-        asked = f"more than {promotion.min_gain:.2%} in {promotion.sure:.0%} of resamples is asked for"
-        verdict = f"does not beat {compared} on the same {len(holdout):,} stones: {found}, {asked}"
-    elif lost:
-        verdict = f"beats {compared} by {found} but {lost}, at most {promotion.max_band_loss:.0%} is let pass"
-    else:
-        verdict = f"beats {compared} on the same {len(holdout):,} stones: {found}"
     return decision | {
-        "promote": promote,
+        "promote": gain.sureness >= promotion.sure and lost is None,
         "champion": standing,
         "gain": asdict(gain),
-        "reason": f"{name} {verdict}",
+        "reason": f"{name} {_verdict(compared, gain, lost, len(holdout), promotion)}",
     }
 
 
 def quotes_of(model: str) -> str:
     """The name of a model's quotes among the arguments of `judge`."""
     return f"quotes_of_{model}"
+
+
+def _side_by_side(holdout: pd.DataFrame, challenger: pd.DataFrame, champion: Pricer) -> pd.DataFrame:
+    """What each holdout stone costs, and what the challenger and the champion quote for it, in dollars."""
+    return pd.DataFrame(
+        {
+            "actual": holdout["price"],
+            "challenger": challenger["price"],
+            "champion": champion.price(holdout)["price"],
+        }
+    )
+
+
+def _verdict(compared: str, gain: PairedGain, lost: str | None, stones: int, promotion: Promotion) -> str:
+    """How the challenger did against the champion, in words: by how much, and what is held against it."""
+    found = f"{gain.gain:+.2%} ({CONFIDENCE:.0%} interval {gain.low:+.2%} to {gain.high:+.2%})"
+    if gain.sureness < promotion.sure:
+        asked = f"more than {promotion.min_gain:.2%} in {promotion.sure:.0%} of resamples is asked for"
+        return f"does not beat {compared} on the same {stones:,} stones: {found}, {asked}"
+    if lost:
+        return f"beats {compared} by {found} but {lost}, at most {promotion.max_band_loss:.0%} is let pass"
+    return f"beats {compared} on the same {stones:,} stones: {found}"
 
 
 def _worst_band(prices: pd.DataFrame, holdout: pd.DataFrame, promotion: Promotion) -> str | None:
