@@ -104,14 +104,20 @@ def postgresql_url(postgresql_server) -> Iterator[str]:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database(request, tmp_path) -> Iterator[Engine]:
-    """An empty, migrated database: each test that asks for it runs on SQLite and on PostgreSQL."""
+def bare_database(request, tmp_path) -> Iterator[Engine]:
+    """A database without tables: each test that asks for it runs on SQLite and on PostgreSQL."""
     url = (
         request.getfixturevalue("postgresql_url")
         if request.param == "postgresql"
         else f"sqlite:///{tmp_path}/data/d.db"
     )
     engine = open_database(Settings(database_url=url))
-    migrate(engine)
     yield engine
     engine.dispose()
+
+
+@pytest.fixture
+def database(bare_database) -> Engine:
+    """An empty, migrated database, on SQLite and on PostgreSQL."""
+    migrate(bare_database)
+    return bare_database

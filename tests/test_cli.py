@@ -2,6 +2,7 @@ import contextlib
 import csv
 import io
 import json
+import re
 import signal
 import sqlite3
 import time
@@ -9,6 +10,8 @@ import time
 import pytest
 
 from diamonds import models
+from diamonds.store import history
+from diamonds.store.database import migrate, open_database
 from project import Project
 
 
@@ -63,11 +66,101 @@ def test_comparing_two_runs_shows_what_differs_and_nothing_else(small_trained, c
     assert differences["file fresh.csv"][1].startswith("500 rows, ")
     assert differences["rows_in"] == [3000, 3500]
     assert differences["linear parameter numbers"] == [["carat", "x"], ["carat"]]
-    assert differences["linear mae"][0] != differences["linear mae"][1]
+    assert differences["linear mae (not comparable)"][0] != differences["linear mae (not comparable)"][1]
+    assert "linear mae" not in differences
+    assert [len(holdout) for holdout in differences["holdout"]] == [12, 12]
+    assert not any("durations" in place for place in differences)
+    assert "The holdouts differ or are not known: errors of different holdouts are not comparable.\n" in shown
     assert "file spring.csv" not in differences
     assert not any(place.startswith("parameter split") for place in differences)
     assert "linear parameter numbers" in shown
     assert small_trained.succeed("diamonds", "history", "compare", first, first) == "The two runs are alike.\n"
+
+
+@pytest.fixture
+def remembered(small):
+    """Gives a project whose history has a run for each of these holdouts."""
+
+    def with_runs(*holdouts):
+        engine = open_database(small.settings)
+        migrate(engine)
+        for number, holdout in enumerate(holdouts):
+            history.start_run(engine, f"r{number}", {}, {}, None)
+            overall = {"mae": 500.0 - number, "r2": 0.9}
+            history.record_model(engine, f"r{number}", "linear", metrics={"overall": overall}, holdout=holdout)
+            history.finish_run(engine, f"r{number}", history.SUCCEEDED, durations={"linear.fit": 0.25})
+        engine.dispose()
+        return small
+
+    return with_runs
+
+
+def test_history_shows_the_holdouts_where_they_differ(remembered):
+    project = remembered("ab" * 32, "cd" * 32, None)
+
+    shown = project.succeed("diamonds", "history")
+
+    heads = [line for line in shown.splitlines() if line.startswith("r")]
+    assert heads == [
+        "r2 succeeded, holdout not known",
+        "r1 succeeded, holdout cdcdcdcdcdcd",
+        "r0 succeeded, holdout abababababab",
+    ]
+    assert shown.endswith("The holdouts differ or are not known: errors of different holdouts are not comparable.\n")
+    runs = json.loads(project.succeed("diamonds", "history", "--json"))
+    assert [run["models"][0]["holdout"] for run in runs] == [None, "cd" * 32, "ab" * 32]
+    assert runs[0]["durations"] == {"linear.fit": 0.25}
+    assert {"holdout", "gain"} <= set(runs[0])
+
+
+def test_history_says_nothing_of_the_holdout_where_all_runs_have_the_same(remembered):
+    project = remembered("ab" * 32, "ab" * 32)
+
+    assert "holdout" not in project.succeed("diamonds", "history")
+    assert project.succeed("diamonds", "history", "compare", "r0", "r1").split() == [
+        *("r0", "r1", "linear", "mae", "500", "499"),
+    ]
+
+
+def test_the_plot_is_one_file_that_needs_no_network(remembered):
+    project = remembered("ab" * 32, "cd" * 32)
+
+    said = project.succeed("diamonds", "history", "plot")
+
+    assert said == "data/08_reporting/history.html\n"
+    page = (project.folder / said.strip()).read_text()
+    assert "plotly.js v" in page
+    assert not re.search(r"<(script|link)[^>]*(src|href)=", page)
+    assert all(title in page for title in ("MAE, USD", "RMSE, USD", "MAPE, %", "Coverage, %", "Band width, %"))
+
+
+def test_the_plot_can_be_narrowed_and_put_elsewhere(remembered):
+    project = remembered("ab" * 32, "ab" * 32)
+
+    said = project.succeed(
+        "diamonds", "history", "plot", "--model", "linear", "--metric", "r2", "--limit", "1", "--output", "new/r2.html"
+    )
+
+    page = (project.folder / "new/r2.html").read_text()
+    assert said == "new/r2.html\n"
+    assert "MAE, USD" not in page
+    assert "run r1" in page
+    assert "run r0" not in page
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--model", "forest"], "diamonds: nothing to draw: no run judged a model forest\n"),
+        (["--output", "pyproject.toml/x.html"], "diamonds: pyproject.toml/x.html cannot be written: "),
+    ],
+)
+def test_what_cannot_be_drawn_is_said_in_one_line(remembered, words, message):
+    done = remembered("ab" * 32).run("diamonds", "history", "plot", *words)
+
+    assert done.returncode == 1
+    assert done.stderr.startswith(message)
+    assert done.stderr.count("\n") == 1
 
 
 def test_comparing_with_a_run_that_is_none_says_so(small_trained):
@@ -96,8 +189,8 @@ def test_without_a_champion_one_line_says_what_to_do(small):
 
 
 def test_migrate_says_what_it_did(small):
-    assert small.succeed("diamonds", "migrate") == "Migrated from nothing to 0001.\n"
-    assert small.succeed("diamonds", "migrate") == "The tables are at revision 0001.\n"
+    assert small.succeed("diamonds", "migrate") == "Migrated from nothing to 0002.\n"
+    assert small.succeed("diamonds", "migrate") == "The tables are at revision 0002.\n"
 
 
 @pytest.mark.parametrize("words", [("histori",), ("history", "--limit", "0"), ("history", "--colour")])

@@ -14,7 +14,7 @@ from xgboost import XGBRegressor
 from diamonds import models
 from diamonds.metrics import errors
 from diamonds.pricer import load
-from diamonds.schema import COLUMNS, GRADES
+from diamonds.schema import COLUMNS, GRADES, frame_hash
 from diamonds.store import history
 from diamonds.store.database import open_database
 from diamonds.store.tables import Promotion
@@ -110,6 +110,17 @@ def test_the_run_and_its_models_are_in_the_history_and_the_best_is_champion(trai
     assert champion.reason == run["decision"]
 
 
+def test_the_history_says_which_holdout_judged_and_how_long_each_node_took(trained):
+    (run,), champion = memory(trained)
+
+    holdouts = {run["holdout"], champion.holdout, *(model["holdout"] for model in run["models"])}
+    assert holdouts == {frame_hash(stones_of(trained, "holdout"))}
+    assert run["gain"] is None
+    nodes = list(run["durations"])
+    assert nodes.index("data_engineering.split") < nodes.index("xgboost.fit") < nodes.index("judgement.judge")
+    assert run["durations"]["xgboost.tune"] > run["durations"]["median.fit"] >= 0
+
+
 def test_the_champion_lies_whole_in_the_bento_store(trained):
     _, champion = memory(trained)
     store = trained.folder / "bentoml/models/diamonds"
@@ -136,6 +147,9 @@ def test_every_model_and_figure_has_a_version_of_the_run_in_the_catalog(trained)
         "linear",
         "xgboost",
     ]
+    drawn = json.loads(trained.newest("08_reporting/history_plot.json").read_text())["data"]
+    stars = [each for each in drawn if each["marker"].get("symbol") == "star" and each["x"] != [None]]
+    assert {each["legendgroup"] for each in stars if each["x"]} == {"xgboost"}  # this run's own promotion is entered
 
 
 def test_the_search_is_kept_with_its_trials(trained):
@@ -168,7 +182,7 @@ def test_figures_and_frames_are_seen_in_kedro_viz(trained):
 
     nodes = [json.loads(path.read_text()) for path in (trained.folder / "build/api/nodes").iterdir()]
     kinds = Counter(node["preview_type"] for node in nodes if node.get("preview"))
-    assert kinds["PlotlyPreview"] == 7  # one a model, three of xgboost's search, and the leaderboard
+    assert kinds["PlotlyPreview"] == 8  # one a model, three of xgboost's search, the leaderboard and the history
     assert kinds["TablePreview"] == 7  # quarantine, appraisals, train, holdout, and each model's quotes
     assert kinds["JSONPreview"] >= 9  # parameters and metrics of each model, leaderboard, decision, data report
 
@@ -189,6 +203,8 @@ def test_a_second_run_on_unchanged_data_changes_no_champion(small_trained):
     assert len(runs) == 2
     assert runs[0]["data_fingerprint"] == runs[1]["data_fingerprint"]
     assert "does not beat the champion xgboost" in runs[0]["decision"]
+    assert runs[0]["gain"] == {"gain": 0.0, "low": 0.0, "high": 0.0, "sureness": 0.0}
+    assert runs[0]["holdout"] == runs[1]["holdout"]
     assert f"The champion stays: {runs[0]['decision']}" in second.stderr
     assert "Read 3,000 rows from 1 CSV files: 0 quarantined, 0 duplicates;" in second.stderr
     assert "1/1 trials, 0 pruned," in second.stderr
@@ -300,7 +316,7 @@ def test_any_stage_reads_the_versions_it_is_told_to(small_trained):
 
 
 def test_each_stage_runs_alone_from_what_the_one_before_it_left(small):
-    for stage in ("data_engineering", "training", "evaluation", "packaging"):
+    for stage in ("data_engineering", "training", "evaluation", "packaging", "reporting"):
         small.succeed("kedro", "run", f"--pipelines={stage}")
 
     _, champion = memory(small)
@@ -408,6 +424,8 @@ def test_a_model_that_fails_is_a_row_with_its_error_and_the_others_go_on(small):
     assert set(rows.values()) == {(None, True, True)}
     assert champion.name == "xgboost"
     assert run["decision"] == champion.reason
+    assert "linear.fit" in run["durations"]
+    assert "failed: ValueError" in small.succeed("diamonds", "history")
     assert not (small.folder / "data/06_models/linear_pricer").exists()
     leaderboard = json.loads(small.newest("08_reporting/leaderboard.json").read_text())
     assert "linear" not in [row["model"] for row in leaderboard]
@@ -426,7 +444,6 @@ def test_a_run_in_which_every_model_fails_promotes_none_and_says_so(small):
     (run,), champion = memory(small)
     assert {model["error"] for model in run["models"]} == {"OSError: no"}
     assert (run["outcome"], champion) == ("failed", None)
-    assert "failed: " in small.succeed("diamonds", "history")
 
 
 def test_a_champion_whose_files_are_gone_is_replaced_by_the_next_run(small_trained):

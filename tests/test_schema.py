@@ -158,3 +158,28 @@ def test_carat_bands_close_below_and_the_last_is_open():
     bands = schema.carat_bands(pd.Series([0.2, 0.49, 0.5, 1.0, 1.99, 2.0, 5.01]))
 
     assert bands.tolist() == ["0-0.5", "0-0.5", "0.5-1", "1-1.5", "1.5-2", "2+", "2+"]
+
+
+def test_stones_have_the_same_hash_in_memory_and_read_back_from_parquet(stones, tmp_path):
+    stones.to_parquet(tmp_path / "stones.parquet")
+
+    digest = schema.frame_hash(stones)
+
+    assert len(digest) == 64
+    assert schema.frame_hash(pd.read_parquet(tmp_path / "stones.parquet")) == digest
+    assert schema.frame_hash(stones[list(reversed(COLUMNS))].assign(extra=1).set_index(stones.index + 7)) == digest
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+def test_the_hash_changes_with_any_cell(stones, column):
+    changed = stones.copy()
+    cell = changed.loc[17, column]
+    changed.loc[17, column] = (
+        next(grade for grade in GRADES[column] if grade != cell) if column in GRADES else cell + 0.01
+    )
+
+    assert schema.frame_hash(changed) != schema.frame_hash(stones)
+
+
+def test_the_hash_changes_with_the_order_of_the_stones(stones):
+    assert schema.frame_hash(stones[::-1]) != schema.frame_hash(stones)

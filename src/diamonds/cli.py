@@ -29,6 +29,7 @@ METRICS = {
     "mae": "MAE", "rmse": "RMSE", "r2": "R²", "mape": "MAPE", "bias": "bias", "coverage": "coverage", "width": "width",
 }  # fmt: skip
 METRIC_NAMES = tuple(METRICS)
+NOT_COMPARABLE = "errors of different holdouts are not comparable"
 
 P = ParamSpec("P")
 
@@ -73,9 +74,7 @@ def history(
     """Every run, and every model it trained with its metrics."""
     if context.invoked_subcommand is not None:
         return
-    runs = memory.runs(_database(), limit)
-    if model:
-        runs = [run | {"models": [each for each in run["models"] if each["name"] == model]} for run in runs]
+    runs = _narrowed(memory.runs(_database(), limit), model)
     shown = (metric,) if metric else METRIC_NAMES
     if as_json:
         _print_json(runs)
@@ -93,9 +92,10 @@ def history(
 @as_json
 @plainly
 def compare(first: str, second: str, as_json: bool) -> None:
-    """What differs between two runs: data, code, parameters and metrics."""
+    """What differs between two runs: data, code, parameters, holdout and metrics."""
     engine = _database()
-    differences = memory.differences(*(memory.run(engine, run_id) for run_id in (first, second)))
+    runs = [memory.run(engine, run_id) for run_id in (first, second)]
+    differences = memory.differences(*runs)
     if as_json:
         _print_json(differences)
         return
@@ -105,7 +105,38 @@ def compare(first: str, second: str, as_json: bool) -> None:
     table = Table("", first, second, box=None, padding=(0, 2))
     for place, (before, after) in differences.items():
         table.add_row(place, *(escape(_plain_value(value)) for value in (before, after)))
-    _console().print(table)
+    console = _console()
+    console.print(table)
+    if not memory.same_holdout(runs):
+        console.print(f"The holdouts differ or are not known: {NOT_COMPARABLE}.", highlight=False)
+
+
+@history.command()
+@click.option("--model", help="Only this model.")
+@click.option("--metric", type=click.Choice(METRIC_NAMES), help="Only this metric.")
+@click.option("--limit", type=click.IntRange(min=1), help="How many runs, the newest; by default all.")
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path("data/08_reporting/history.html"),
+    show_default=True,
+    help="The file to write.",
+)
+@plainly
+def plot(model: str | None, metric: str | None, limit: int | None, output: Path) -> None:
+    """Draw the metrics run by run, in one HTML file that needs no network, and print its path."""
+    from diamonds.pipelines.reporting import history_figure
+
+    runs = _narrowed(memory.runs(_database(), limit), model)
+    if not any(each["metrics"] for run in runs for each in run["models"]):
+        raise NoSuchModelError(f"nothing to draw: no run judged {f'a model {model}' if model else 'any model'}")
+    figure = history_figure.draw(runs, (metric,) if metric else history_figure.METRICS)
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        figure.write_html(output)
+    except OSError as error:
+        raise DiamondsError(f"{output} cannot be written: {error.strerror}") from error
+    click.echo(output)
 
 
 @cli.group(invoke_without_command=True)
@@ -239,31 +270,44 @@ def _database() -> Engine:
     return engine
 
 
-def _summary(run: dict[str, Any]) -> str:
+def _narrowed(runs: list[dict[str, Any]], model: str | None) -> list[dict[str, Any]]:
+    """The runs with only this model, where one is named."""
+    if model is None:
+        return runs
+    return [run | {"models": [each for each in run["models"] if each["name"] == model]} for run in runs]
+
+
+def _summary(run: dict[str, Any], *, with_holdout: bool) -> str:
     """What became of a run, in a line or two."""
     facts = [run["outcome"]]
     if run["rows_in"] is not None:
         facts.append(f"{run['rows_in']:,} rows, {run['quarantined']:,} quarantined")
+    if with_holdout:
+        facts.append(f"holdout {memory.short(memory.holdout_of(run)) or 'not known'}")
     note = (run["error"] or run["decision"] or "").strip()
     return escape(", ".join(facts) + (f"\n  {note}" if note else ""))
 
 
 def _print_runs(runs: list[dict[str, Any]], metrics: Sequence[str]) -> None:
     console = _console()
+    differ = not memory.same_holdout(runs)
     for run in runs:
-        console.print(f"[bold]{run['id']}[/bold] {_summary(run)}", highlight=False)
+        console.print(f"[bold]{run['id']}[/bold] {_summary(run, with_holdout=differ)}", highlight=False)
         if run["models"]:
             console.print(_models_table(run["models"], metrics))
+    if differ:
+        console.print(f"The holdouts differ or are not known: {NOT_COMPARABLE}.")
 
 
 def _print_csv(runs: list[dict[str, Any]], metrics: Sequence[str]) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(["run", "started_at", "outcome", "model", *metrics, "promoted", "error"])
+    writer.writerow(["run", "started_at", "outcome", "model", *metrics, "promoted", "error", "holdout"])
     for run in runs:
         for model in run["models"]:
             overall = (model["metrics"] or {}).get("overall", {})
             facts = [run["id"], run["started_at"].isoformat(), run["outcome"], model["name"]]
-            writer.writerow([*facts, *(overall.get(name) for name in metrics), model["promoted"], model["error"]])
+            values = [overall.get(name) for name in metrics]
+            writer.writerow([*facts, *values, model["promoted"], model["error"], model["holdout"]])
 
 
 def _models_table(models: list[dict[str, Any]], metrics: Sequence[str]) -> Table:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 import subprocess
+import time
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -52,6 +54,8 @@ class TrainingHistory:
         self._project = Path()
         self._catalog: DataCatalog | None = None
         self._failed: dict[str, str] = {}
+        self._began: dict[str, float] = {}
+        self._durations: dict[str, float] = {}
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
@@ -66,6 +70,7 @@ class TrainingHistory:
         require_current(engine)
         self._engine, self._catalog, self._run_id = engine, catalog, run_params["run_id"]
         self._failed = {}
+        self._began, self._durations = {}, {}
         selection = {key: run_params[key] for key in SELECTION if run_params.get(key)}
         history.start_run(engine, self._run_id, selection, plain_parameters(parameters), _code_version(self._project))
         try:
@@ -74,6 +79,16 @@ class TrainingHistory:
             self._finish(history.FAILED, str(error))
             raise
         _read_what_is_written(pipeline, catalog, self._run_id)
+
+    @hook_impl
+    def before_node_run(self, node: Node) -> None:
+        """Remember when the node began: its inputs are loaded by now."""
+        self._began[node.name] = time.perf_counter()
+
+    @hook_impl
+    def after_node_run(self, node: Node) -> None:
+        """Keep how long the node took."""
+        self._durations[node.name] = round(time.perf_counter() - self._began[node.name], 3)
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any, node: Node) -> None:  # noqa: ANN401 - Kedro's hook
@@ -88,12 +103,12 @@ class TrainingHistory:
                 *(f"{data['training_rows']:,}", f"{data['holdout_rows']:,}"),
             )
         elif dataset_name == "decision":
-            history.update_run(self._engine, self._run_id, decision=data["reason"])
+            history.update_run(self._engine, self._run_id, decision=data["reason"], gain=_finite(data["gain"]))
             logger.info("%s: %s", "Promoted" if data["promote"] else "The champion stays", data["reason"])
         elif isinstance(data, Pricer):
             self._record(data.name, parameters=data.summary.params, artefact=self._place_of(dataset_name))
         elif dataset_name == f"{node.namespace}_metrics" and data["version"] == self._run_id:
-            self._record(data["model"], metrics={key: data[key] for key in METRICS})
+            self._record(data["model"], metrics={key: data[key] for key in METRICS}, holdout=data["holdout"])
 
     @hook_impl
     def before_dataset_saved(self, dataset_name: str, data: Any) -> None:  # noqa: ANN401 - Kedro's hook
@@ -106,7 +121,8 @@ class TrainingHistory:
 
     @hook_impl
     def on_node_error(self, error: Exception, node: Node) -> None:
-        """Enter a model that failed, with its error."""
+        """Enter a model that failed, with its error, and keep how long that took."""
+        self.after_node_run(node)
         if self._engine is not None and node.namespace in models.available():
             self._record(node.namespace, error=str(error).strip())
 
@@ -135,7 +151,7 @@ class TrainingHistory:
 
     def _finish(self, outcome: str, error: str | None = None) -> None:
         if self._engine is not None:
-            history.finish_run(self._engine, self._run_id, outcome, error)
+            history.finish_run(self._engine, self._run_id, outcome, error, self._durations)
             self._engine.dispose()
             self._engine = None
 
@@ -173,6 +189,13 @@ def _read_what_is_written(pipeline: Pipeline, catalog: DataCatalog, run_id: str)
         dataset = catalog.get(name)
         if isinstance(dataset, AbstractVersionedDataset) and dataset._version and not dataset._version.load:
             dataset._version = Version(load=run_id, save=run_id)
+
+
+def _finite(gain: dict[str, float] | None) -> dict[str, float | None] | None:
+    """The gain as JSON can hold it: over a champion without any error, it is endless."""
+    if gain is None:
+        return None
+    return {key: value if math.isfinite(value) else None for key, value in gain.items()}
 
 
 def plain_parameters(parameters: dict[str, Any]) -> dict[str, Any]:

@@ -150,6 +150,15 @@ def stone_keys(stones: pd.DataFrame) -> pd.Series[int]:
     return pd.Series([int.from_bytes(digest) for digest in digests], index=stones.index, dtype="uint64")
 
 
+def frame_hash(stones: pd.DataFrame) -> str:
+    """SHA-256 in hex of the content of priced stones: of every cell of `COLUMNS`, and of the order of the rows.
+
+    Two frames of the same hash hold the same stones at the same prices, whatever file or memory they lie in.
+    """
+    rows = pd.util.hash_pandas_object(stones[list(COLUMNS)], index=False)
+    return hashlib.sha256(rows.to_numpy(dtype="<u8").tobytes()).hexdigest()
+
+
 def _key(text: str) -> str:
     return "".join(text.split()).casefold()
 

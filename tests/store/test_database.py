@@ -1,15 +1,18 @@
 import socket
 import threading
+from datetime import UTC, datetime
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import inspect, text
+from sqlalchemy import MetaData, inspect, text
 
 from diamonds.config import Settings
 from diamonds.errors import ConfigurationError, DatabaseError, SchemaBehindError
 from diamonds.store import history
-from diamonds.store.database import migrate, open_database, require_current, writing
+from diamonds.store.database import MIGRATIONS, migrate, open_database, require_current, writing
 from diamonds.store.tables import Base
 
 
@@ -23,7 +26,33 @@ def test_the_migrations_make_exactly_the_tables_of_the_code(database):
 
 
 def test_migrating_twice_changes_nothing(database):
-    assert migrate(database) == ("0001", "0001")
+    assert migrate(database) == ("0002", "0002")
+
+
+def test_a_database_of_the_first_revision_is_upgraded_with_its_rows_which_stay_readable(bare_database):
+    began = datetime(2026, 11, 1, 9, 30, tzinfo=UTC)
+    with writing(bare_database).begin() as connection:
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+    with writing(bare_database).begin() as connection:
+        tables = MetaData()
+        tables.reflect(connection)
+        run = {"id": "r1", "started_at": began, "outcome": "succeeded", "process": "elsewhere:1", "selection": {}}
+        connection.execute(tables.tables["training_run"].insert(), run | {"parameters": {"seed": 1}})
+        model = {"run_id": "r1", "name": "linear", "version": "r1", "trained_at": began}
+        connection.execute(tables.tables["trained_model"].insert(), model | {"metrics": {"overall": {"mae": 538.0}}})
+        change = {"previous_id": 0, "to_model": "linear", "to_version": "r1", "reason": "the first"}
+        connection.execute(tables.tables["promotion"].insert(), change | {"decided_at": began})
+
+    assert migrate(bare_database) == ("0001", "0002")
+
+    (kept,) = history.runs(bare_database)
+    assert (kept["id"], kept["started_at"], kept["parameters"]) == ("r1", began, {"seed": 1})
+    assert (kept["holdout"], kept["gain"], kept["durations"]) == (None, None, None)
+    assert (kept["models"][0]["metrics"], kept["models"][0]["holdout"]) == ({"overall": {"mae": 538.0}}, None)
+    assert history.champion(bare_database).name == "linear"
 
 
 def test_two_that_migrate_at_once_do_not_collide(tmp_path):
@@ -61,7 +90,7 @@ def test_sqlite_is_brought_up_to_date_by_whoever_comes_first(tmp_path):
 def test_postgresql_is_left_alone_and_what_to_run_is_said(postgresql_url):
     engine = open_database(Settings(database_url=postgresql_url))
 
-    with pytest.raises(SchemaBehindError, match="is at revision none, this version needs 0001: run `diamonds migrate`"):
+    with pytest.raises(SchemaBehindError, match="is at revision none, this version needs 0002: run `diamonds migrate`"):
         require_current(engine)
 
     assert inspect(engine).get_table_names() == []

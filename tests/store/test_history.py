@@ -49,6 +49,69 @@ def test_the_newest_run_and_the_best_model_come_first(database):
     assert [model["name"] for model in runs[0]["models"]] == ["xgboost", "linear", "broken"]
 
 
+def test_a_run_keeps_its_holdout_its_gain_and_how_long_each_node_took_in_the_order_run(database):
+    gain = {"gain": 0.031, "low": 0.012, "high": 0.05, "sureness": 0.99}
+    durations = {"linear.tune": 2.5, "linear.fit": 0.25, "a": 0.001, "judgement.judge": 1.0}
+    history.start_run(database, "r1", {}, {}, None)
+    history.update_run(database, "r1", holdout="ab" * 32, gain=gain)
+    history.record_model(database, "r1", "linear", metrics=METRICS, holdout="ab" * 32)
+
+    history.finish_run(database, "r1", history.FAILED, "out of memory", durations)
+
+    (run,) = history.runs(database)
+    assert (run["holdout"], run["gain"], run["models"][0]["holdout"]) == ("ab" * 32, gain, "ab" * 32)
+    assert list(run["durations"].items()) == list(durations.items())
+
+
+def test_the_champion_carries_the_holdout_of_its_metrics(database):
+    run_with_model(database, "r1")
+    history.record_model(database, "r1", "linear", holdout="ab" * 32)
+
+    history.promote(database, "linear", "r1", "the first", previous_id=0)
+
+    assert history.champion(database).holdout == "ab" * 32
+
+
+def a_run(holdout, mae=500.0, **columns):
+    model = {"name": "linear", "parameters": {}, "metrics": {"overall": {"mae": mae}}, "holdout": holdout}
+    facts = dict.fromkeys(("code_version", "rows_in", "quarantined", "duplicates", "training_rows", "holdout_rows"))
+    return (
+        facts
+        | {"outcome": "succeeded", "parameters": {}, "files": None, "holdout": holdout, "models": [model]}
+        | columns
+    )
+
+
+def test_errors_on_the_same_holdout_are_compared_and_durations_are_not():
+    first, second = a_run("ab" * 32, 500.0, durations={"fit": 1.0}), a_run("ab" * 32, 510.0, durations={"fit": 9.0})
+
+    assert history.differences(first, second) == {"linear mae": (500.0, 510.0)}
+
+
+@pytest.mark.parametrize(("one", "other"), [("ab" * 32, "cd" * 32), ("ab" * 32, None), (None, None)])
+def test_errors_on_holdouts_that_are_not_known_to_be_the_same_are_marked(one, other):
+    differences = history.differences(a_run(one, 500.0), a_run(other, 510.0))
+
+    assert differences["linear mae (not comparable)"] == (500.0, 510.0)
+    assert "linear mae" not in differences
+    shown = [each and each[:12] for each in (one, other)]
+    assert differences.get("holdout") == (None if one == other else tuple(shown))
+
+
+def test_a_model_trained_alone_is_comparable_with_those_of_the_run_that_left_its_holdout():
+    alone = a_run("ab" * 32, 510.0) | {"holdout": None}
+
+    assert history.holdout_of(alone) == "ab" * 32
+    assert history.differences(a_run("ab" * 32), alone) == {"linear mae": (500.0, 510.0)}
+
+
+def test_a_run_that_judged_nothing_makes_others_no_less_comparable():
+    failed = a_run(None, models=[])
+
+    assert history.same_holdout([a_run("ab" * 32), failed, a_run("ab" * 32)])
+    assert not history.same_holdout([a_run("ab" * 32), failed, a_run("cd" * 32)])
+
+
 def test_there_is_no_champion_before_the_first_promotion(database):
     assert history.champion(database) is None
 

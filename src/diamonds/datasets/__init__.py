@@ -3,6 +3,7 @@
 from diamonds.datasets.bento import BentoModelDataset
 from diamonds.datasets.champion import ChampionDataset, CurrentChampion
 from diamonds.datasets.files import FolderDataset
+from diamonds.datasets.history import HistoryDataset
 from diamonds.datasets.pricer import PricerDataset
 from diamonds.datasets.studies import StudiesDataset
 
@@ -11,6 +12,7 @@ __all__ = [
     "ChampionDataset",
     "CurrentChampion",
     "FolderDataset",
+    "HistoryDataset",
     "PricerDataset",
     "StudiesDataset",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -18,6 +18,8 @@ from diamonds.store.database import writing
 from diamonds.store.tables import Promotion, TrainedModel, TrainingRun
 
 RUNNING, SUCCEEDED, FAILED, INTERRUPTED = "running", "succeeded", "failed", "interrupted"
+#: How the place of a metric ends among the differences of two runs that were not judged by the same stones.
+NOT_COMPARABLE = " (not comparable)"
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,7 @@ class Champion:
     parameters: dict[str, Any]
     metrics: dict[str, Any]
     artefact: str
+    holdout: str | None = None
 
 
 def start_run(
@@ -63,9 +66,15 @@ def update_run(engine: Engine, run_id: str, **values: Any) -> None:  # noqa: ANN
         session.execute(update(TrainingRun).where(TrainingRun.id == run_id).values(**values))
 
 
-def finish_run(engine: Engine, run_id: str, outcome: str, error: str | None = None) -> None:
-    """Close a run's row."""
-    update_run(engine, run_id, finished_at=datetime.now(UTC), outcome=outcome, error=error)
+def finish_run(
+    engine: Engine,
+    run_id: str,
+    outcome: str,
+    error: str | None = None,
+    durations: dict[str, float] | None = None,
+) -> None:
+    """Close a run's row; `durations` are seconds by node, in the order run."""
+    update_run(engine, run_id, finished_at=datetime.now(UTC), outcome=outcome, error=error, durations=durations)
 
 
 def record_model(engine: Engine, run_id: str, name: str, **values: Any) -> None:  # noqa: ANN401 - columns
@@ -105,6 +114,7 @@ def champion(engine: Engine) -> Champion | None:
         parameters=model.parameters or {},
         metrics=model.metrics or {},
         artefact=model.artefact or "",
+        holdout=model.holdout,
     )
 
 
@@ -154,8 +164,8 @@ def former_champions(engine: Engine) -> list[tuple[str, str]]:
     return list(reigned)[1:]
 
 
-def runs(engine: Engine, limit: int) -> list[dict[str, Any]]:
-    """The newest runs first, each with its models (best MAE first) and whether one was promoted.
+def runs(engine: Engine, limit: int | None = None) -> list[dict[str, Any]]:
+    """The newest runs first, all or `limit`, each with its models (best MAE first) and whether one was promoted.
 
     A run of this machine whose process is gone is marked as interrupted first.
     """
@@ -178,23 +188,50 @@ def run(engine: Engine, run_id: str) -> dict[str, Any]:
         return _with_models(session, [found])[0]
 
 
+def holdout_of(run: Mapping[str, Any]) -> str | None:
+    """The hash of the holdout that judged a run's models, or that it left; None where it is not known.
+
+    A run that trains one model alone makes no holdout: it judges by the one that another run left.
+    """
+    holdouts: Iterator[str | None] = (model["holdout"] for model in run["models"] if model["metrics"])
+    return next(holdouts, run["holdout"])
+
+
+def same_holdout(runs: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether the models of these runs are known to be judged on the same stones, so that errors compare."""
+    holdouts = [holdout_of(run) for run in runs if any(model["metrics"] for model in run["models"])]
+    return len(holdouts) <= 1 or (None not in holdouts and len(set(holdouts)) == 1)
+
+
 def differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """What differs between two runs, by its place: data, code, parameters, and each model's metrics."""
-    before, after = (_comparable(each) for each in (first, second))
+    """What differs between two runs, by its place: data, code, parameters, holdout, and each model's metrics.
+
+    The place of a metric ends in `NOT_COMPARABLE` unless the two are known to have the same holdout. How long the
+    nodes took is left out: it always differs.
+    """
+    mark = "" if same_holdout((first, second)) else NOT_COMPARABLE
+    before, after = (_comparable(each, mark) for each in (first, second))
     places = [*before, *(place for place in after if place not in before)]
     pairs = {place: (before.get(place), after.get(place)) for place in places}
     return {place: pair for place, pair in pairs.items() if pair[0] != pair[1]}
 
 
-def _comparable(run: Mapping[str, Any]) -> dict[str, Any]:
+def _comparable(run: Mapping[str, Any], mark: str) -> dict[str, Any]:
     facts = {key: run[key] for key in ("outcome", "code_version", "rows_in", "quarantined", "duplicates")}
     facts |= {key: run[key] for key in ("training_rows", "holdout_rows")}
-    facts |= {f"file {file['name']}": f"{file['rows']:,} rows, {file['sha256'][:12]}" for file in run["files"] or []}
+    facts["holdout"] = short(holdout_of(run))
+    facts |= {f"file {file['name']}": f"{file['rows']:,} rows, {short(file['sha256'])}" for file in run["files"] or []}
     facts |= _flat("parameter", run["parameters"])
     for model in run["models"]:
         facts |= _flat(f"{model['name']} parameter", model["parameters"] or {})
-        facts |= _flat(model["name"], (model["metrics"] or {}).get("overall", {}))
+        overall = _flat(model["name"], (model["metrics"] or {}).get("overall", {}))
+        facts |= {f"{place}{mark}": value for place, value in overall.items()}
     return facts
+
+
+def short(content_hash: str | None) -> str | None:
+    """As much of a hash as people read."""
+    return content_hash[:12] if content_hash else None
 
 
 def _flat(place: str, value: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON is anything

@@ -39,6 +39,10 @@ class Moment(TypeDecorator[datetime]):
 Document = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 
 
+#: JSON whose keys keep their order, which PostgreSQL's JSONB does not.
+OrderedDocument = JSON(none_as_null=True)
+
+
 class Base(DeclarativeBase):
     """All tables of the project."""
 
@@ -70,7 +74,10 @@ class TrainingRun(Base):
     duplicates: Mapped[int | None]
     training_rows: Mapped[int | None]
     holdout_rows: Mapped[int | None]
+    holdout: Mapped[str | None] = mapped_column(String(64))  # `schema.frame_hash` of the stones that judge
     decision: Mapped[str | None] = mapped_column(Text)  # in one sentence
+    gain: Mapped[dict[str, Any] | None]  # over the champion, with its interval; none where there was none to beat
+    durations: Mapped[dict[str, float] | None] = mapped_column(OrderedDocument)  # seconds by node, in the order run
 
 
 class TrainedModel(Base):
@@ -86,6 +93,7 @@ class TrainedModel(Base):
     trained_at: Mapped[datetime]
     parameters: Mapped[dict[str, Any] | None]
     metrics: Mapped[dict[str, Any] | None]
+    holdout: Mapped[str | None] = mapped_column(String(64))  # of the stones that gave the metrics
     artefact: Mapped[str | None] = mapped_column(Text)  # a folder, relative to the project where it lies inside
     error: Mapped[str | None] = mapped_column(Text)
 

@@ -10,7 +10,7 @@ from diamonds import models
 from diamonds.errors import DataError
 from diamonds.pipelines.data_engineering import nodes
 from diamonds.pipelines.data_engineering.nodes import Split
-from diamonds.schema import COLUMNS, FEATURES
+from diamonds.schema import COLUMNS, FEATURES, frame_hash
 
 HEADER = "carat,cut,color,clarity,depth,table,price,x,y,z"
 BY_HASH = Split(method="hash", holdout=0.2, seed=42)
@@ -228,6 +228,7 @@ def test_the_report_accounts_for_every_row(stones):
 
     assert (report["rows_in"], report["quarantined"], report["duplicates"]) == (502, 1, 1)
     assert report["training_rows"] + report["holdout_rows"] == 500
+    assert report["holdout"] == frame_hash(holdout) != frame_hash(train)
 
 
 def test_the_fingerprint_depends_on_contents_not_on_names(stones):

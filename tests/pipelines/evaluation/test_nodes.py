@@ -13,6 +13,7 @@ from diamonds.intervals import ConformalBand
 from diamonds.pipelines.evaluation import nodes
 from diamonds.pipelines.evaluation.nodes import Promotion
 from diamonds.pricer import Pricer, TrainingSummary
+from diamonds.schema import frame_hash
 from diamonds.store.history import Champion
 
 RULE = Promotion(metric="mae", min_gain=0.01, sure=0.95, max_band_loss=0.05, resamples=400, seed=1)
@@ -58,6 +59,7 @@ def judge_pricer(holdout, challenger, standing, rule=RULE):
 def test_metrics_are_given_overall_and_by_segment(holdout):
     metrics, quotes = nodes.evaluate(pricer(holdout, 5500), holdout)
 
+    assert metrics["holdout"] == frame_hash(holdout)
     assert metrics["overall"]["mape"] == pytest.approx(0.1, abs=1e-4)
     assert metrics["overall"]["mae"] == pytest.approx(holdout["carat"].mean() * 500, abs=0.01)
     assert metrics["overall"]["bias"] == pytest.approx(metrics["overall"]["mae"])

@@ -20,6 +20,7 @@ from diamonds.schema import (
     contradictions,
     expected_size,
     field_problem,
+    frame_hash,
     frame_schema,
     stone_keys,
 )
@@ -129,6 +130,7 @@ def report(
         "duplicates": len(checked_rows) - len(train) - len(holdout),
         "training_rows": len(train),
         "holdout_rows": len(holdout),
+        "holdout": frame_hash(holdout),
     }
 
 

@@ -14,7 +14,7 @@ from diamonds.errors import ModelError
 from diamonds.features import only_four_cs
 from diamonds.metrics import CONFIDENCE, PairedGain, band_quality, errors, paired_gain, segments
 from diamonds.pricer import Pricer
-from diamonds.schema import carat_bands
+from diamonds.schema import carat_bands, frame_hash
 
 #: A carat band with fewer holdout stones than this cannot keep a challenger from winning.
 FEWEST_STONES = 100
@@ -66,6 +66,7 @@ def evaluate(pricer: Pricer, holdout: pd.DataFrame) -> tuple[dict[str, Any], pd.
         "model": pricer.name,
         "version": pricer.version,
         "stones": len(holdout),
+        "holdout": frame_hash(holdout),
         "overall": _quality(holdout, quoted),
         "four_cs": _quality(holdout, pricer.price(only_four_cs(holdout))),
         "segments": by_segment,
