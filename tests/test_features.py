@@ -2,7 +2,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from diamonds.features import Proportions, one_hot_with, ranks_and_shape, shape
+from diamonds.features import (
+    SHAPE_IS_MADE_OF,
+    Proportions,
+    one_hot_shares,
+    one_hot_with,
+    ranks_and_shape,
+    ranks_and_shape_shares,
+    shape,
+)
 from diamonds.schema import FEATURES, MEASUREMENTS
 
 ROUND = {
@@ -46,6 +54,30 @@ def test_one_hot_leaves_out_each_factors_worst_grade(stones):
 
     assert matrix.shape == (1, 4 + 6 + 7 + 1)
     assert matrix[0].tolist() == [0.0] * 17 + [1.0]
+
+
+@pytest.mark.parametrize("feature", FEATURES)
+def test_a_column_changes_with_just_the_features_it_is_said_to_be_made_of(stones, feature):
+    other = {"cut": "Fair", "color": "J", "clarity": "I1"}.get(feature) or ROUND[feature] * 1.1
+    pair = pd.DataFrame([ROUND, ROUND | {feature: other}])
+    place = FEATURES.index(feature)
+
+    ranks = ranks_and_shape().fit_transform(pair)
+    one_hot = one_hot_with(["carat", "x"]).fit_transform(pair)
+
+    assert ((ranks[0] != ranks[1]) == (ranks_and_shape_shares()[:, place] > 0)).all()
+    assert not (one_hot[0] != one_hot[1])[one_hot_shares(["carat", "x"])[:, place] == 0].any()
+    assert (one_hot[0] != one_hot[1]).any() == (feature in {"carat", "x", "cut", "color", "clarity"})
+
+
+def test_each_column_is_divided_wholly_and_equally():
+    shares = ranks_and_shape_shares()
+
+    assert shares.sum(axis=1).tolist() == pytest.approx([1.0] * 14)
+    assert dict(zip(FEATURES, shares[10], strict=True)) == dict.fromkeys(FEATURES, 0.0) | dict.fromkeys(
+        ("carat", "x", "y", "z"), 0.25
+    )
+    assert list(SHAPE_IS_MADE_OF) == list(shape(pd.DataFrame([ROUND])).columns)
 
 
 def test_known_measurements_stay_as_they_are(stones):

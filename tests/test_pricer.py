@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import shutil
 
@@ -7,7 +8,7 @@ import pytest
 
 from diamonds import models
 from diamonds.errors import ArtefactError
-from diamonds.features import Proportions
+from diamonds.features import Proportions, only_four_cs
 from diamonds.intervals import ConformalBand
 from diamonds.pricer import Pricer, TrainingSummary, load, save
 from diamonds.schema import FEATURES, MEASUREMENTS
@@ -77,11 +78,69 @@ class Negative:
         return np.full(len(stones), -500.0)
 
 
+class PerCarat:
+    """Prices a stone by its weight alone."""
+
+    def predict(self, stones):
+        return stones["carat"].to_numpy() * 5000
+
+
 def test_no_price_is_below_a_dollar(stones):
     priced = make(stones, Negative()).price(stones.head(3))
 
     assert priced["price"].tolist() == [1.0, 1.0, 1.0]
     assert (priced["low"] > 0).all()
+
+
+def test_an_explanation_names_the_effects_on_what_is_quoted(pricer, stones):
+    asked = pd.DataFrame([STONE, STONE | {"color": "J"}])
+
+    first, second = pricer.explain(asked)
+
+    assert [first.price, second.price] == pricer.price(asked)["price"].tolist()
+    assert first.base_price == second.base_price == round(np.exp(np.log(stones["price"]).mean()), 2)
+    assert {effect.feature: effect.value for effect in first.effects} == STONE
+    assert next(effect for effect in first.effects if effect.feature == "depth").factor == 1.0
+
+
+def test_an_explanation_shows_estimates_where_nothing_was_measured(pricer):
+    (explained,) = pricer.explain(only_four_cs(pd.DataFrame([STONE])))
+
+    x = next(effect.value for effect in explained.effects if effect.feature == "x")
+    assert x == pytest.approx(6.4, rel=0.02)
+
+
+def test_explaining_no_stones_gives_no_explanations(pricer, stones):
+    assert pricer.explain(stones.head(0)) == []
+
+
+def test_what_only_depends_on_the_pricer_is_computed_once(pricer, stones):
+    fresh = dataclasses.replace(pricer)
+    fresh.explain(stones.head(1))
+    explainer = fresh._explainer
+
+    fresh.explain(stones.head(2))
+
+    assert fresh._explainer is explainer
+
+
+@pytest.mark.parametrize("name", ["linear", "forest"])
+def test_a_pricer_whose_model_is_no_longer_there_is_explained_all_the_same(stones, name):
+    """Its module may be gone, or make other estimators by now."""
+    pricer = dataclasses.replace(make(stones, PerCarat()), name=name)
+
+    (explained,) = pricer.explain(pd.DataFrame([STONE]))
+
+    assert explained.price == 5000.0
+    assert explained.effects[0].feature == "carat"
+    assert explained.effects[0].usd == round(5000.0 - explained.base_price, 2)
+
+
+def test_a_price_that_is_raised_to_a_dollar_is_explained(stones):
+    (explained,) = make(stones, Negative()).explain(stones.head(1))
+
+    assert (explained.base_price, explained.price) == (1.0, 1.0)
+    assert {(effect.factor, effect.usd) for effect in explained.effects} == {(1.0, 0.0)}
 
 
 def test_what_was_not_given_is_named(pricer):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from diamonds.schema import GRADES, MEASUREMENTS
+from diamonds.schema import FEATURES, GRADES, MEASUREMENTS
 
 if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
@@ -17,6 +18,14 @@ if TYPE_CHECKING:
 
 #: The measurements that a tree model sees, beside the grades and `shape`.
 NUMBERS = ("carat", "depth", "table", "x", "y", "z")
+#: The features that each column of `shape` is made of.
+SHAPE_IS_MADE_OF = {
+    "volume": ("x", "y", "z"),
+    "density": ("carat", "x", "y", "z"),
+    "diameter": ("x", "y"),
+    "elongation": ("x", "y"),
+    "depth_gap": ("depth", "x", "y", "z"),
+}
 
 
 def one_hot_with(numbers: Sequence[str]) -> ColumnTransformer:
@@ -40,6 +49,25 @@ def ranks_and_shape() -> ColumnTransformer:
     )
 
 
+def one_hot_shares(numbers: Sequence[str]) -> NDArray[np.float64]:
+    """Which feature each column of `one_hot_with` belongs to, as `ranks_and_shape_shares` says it."""
+    grades = [(field,) for field, grades in GRADES.items() for _ in grades[1:]]
+    return _shares([*grades, *((number,) for number in numbers)])
+
+
+def ranks_and_shape_shares() -> NDArray[np.float64]:
+    """How the columns of `ranks_and_shape` are divided among the features they are made of, equally.
+
+    Returns:
+        A row for each of the 14 columns and a column for each of `FEATURES`; a row adds up to 1.
+    """
+    return _shares([*((name,) for name in (*GRADES, *NUMBERS)), *SHAPE_IS_MADE_OF.values()])
+
+
+def _shares(origins: Sequence[Sequence[str]]) -> NDArray[np.float64]:
+    return np.array([[(feature in origin) / len(origin) for feature in FEATURES] for origin in origins])
+
+
 def on_log_price(estimator: BaseEstimator) -> TransformedTargetRegressor:
     """The estimator, fitted to the logarithm of the price and answering in dollars."""
     from sklearn.compose import TransformedTargetRegressor
@@ -52,6 +80,15 @@ def on_plain_price(estimator: BaseEstimator) -> TransformedTargetRegressor:
     from sklearn.compose import TransformedTargetRegressor
 
     return TransformedTargetRegressor(regressor=estimator)
+
+
+def last_step(estimator: Any, kind: type) -> Any:  # noqa: ANN401 - scikit-learn ships no types
+    """The fitted last step of a pipeline on a transformed price; None if that is not what it is, or of another kind.
+
+    A pricer that another version of the project saved may hold another estimator under the same name.
+    """
+    steps = getattr(getattr(estimator, "regressor_", None), "steps", None)
+    return steps[-1][1] if steps and isinstance(steps[-1][1], kind) else None
 
 
 def shape(stones: pd.DataFrame) -> pd.DataFrame:

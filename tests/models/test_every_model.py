@@ -1,6 +1,7 @@
 """What holds for every model, whichever there are."""
 
 import json
+import math
 
 import numpy as np
 import pandas as pd
@@ -100,6 +101,7 @@ def test_it_prices_the_same_to_the_last_bit_after_saving_and_loading(name, fitte
 
     assert loaded.version == "v1"
     assert loaded.price(judged).equals(pricer.price(judged))
+    assert loaded.explain(judged.head(5)) == pricer.explain(judged.head(5))
     assert np.array_equal(
         loaded.estimator.predict(judged[list(FEATURES)]), fitted[name].predict(judged[list(FEATURES)])
     )
@@ -158,6 +160,53 @@ def test_a_handful_of_stones_cost_what_a_jeweller_would_expect(name, fitted):
 
     for price, (least, most) in zip(prices, bounds.values(), strict=True):
         assert least < price < most
+
+
+@every_model
+def test_its_effects_add_up_to_the_price_that_is_quoted_in_cents(name, fitted, halves):
+    train, judged = halves
+    pricer = _pricer(name, fitted[name], train)
+    asked = judged.head(30).copy()
+    asked.loc[asked.index[:10], ["x", "y", "z"]] = np.nan
+
+    explained = pricer.explain(asked)
+
+    assert [each.price for each in explained] == pricer.price(asked)["price"].tolist()
+    for each in explained:
+        cents = sum(round(100 * effect.usd) for effect in each.effects)
+        assert cents == round(100 * each.price) - round(100 * each.base_price)
+        assert each.base_price * math.prod(effect.factor for effect in each.effects) == pytest.approx(
+            each.price, rel=1e-9
+        )
+
+
+@every_model
+def test_what_it_contributes_adds_up_to_what_it_computes(name, fitted, halves):
+    """So that only what its own precision leaves open is put to the largest effect."""
+    train, judged = halves
+
+    found = _pricer(name, fitted[name], train)._explainer(judged[list(FEATURES)].head(30))
+
+    computed = found.base + found.effects.sum(axis=1)
+    predicted = pd.Series(fitted[name].predict(judged[list(FEATURES)].head(30)), index=computed.index)
+    assert (np.exp(computed) if found.logarithmic else computed).to_numpy() == pytest.approx(predicted, rel=1e-4)
+
+
+@better_than_the_floor
+@pytest.mark.parametrize(("feature", "worse", "better"), [("color", "J", "D"), ("clarity", "SI2", "VVS1")])
+def test_a_better_grade_has_the_greater_factor(name, fitted, halves, feature, worse, better):
+    pricer = _pricer(name, fitted[name], halves[0])
+
+    explained = pricer.explain(pd.DataFrame([USUAL | {feature: worse}, USUAL | {feature: better}]))
+
+    low, high = (_effect(each, feature) for each in explained)
+    assert (low.value, high.value) == (worse, better)
+    assert low.factor < 1 < high.factor
+    assert low.usd < 0 < high.usd
+
+
+def _effect(explanation, feature):
+    return next(effect for effect in explanation.effects if effect.feature == feature)
 
 
 @every_model

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from optuna import Trial
     from sklearn.base import RegressorMixin
 
+    from diamonds.effects import Explainer
+
 
 class ModelModule(Protocol):
     """What a file in this folder offers."""
@@ -60,6 +62,17 @@ class SavedAsJson(ModelModule, Protocol):
 
         Raises:
             ValueError: The document does not describe an estimator of this model.
+        """
+
+
+class ExplainedModule(ModelModule, Protocol):
+    """A model that knows what each feature does to its prices; others are explained by `effects.sampling`."""
+
+    def explainer(self, estimator: Any, training: pd.DataFrame) -> Explainer | None:  # noqa: ANN401 - as fitted
+        """What takes stones to their contributions, which add up to what the fitted estimator computes.
+
+        Called once for each pricer, with the features of its training stones: what does not depend on the stones that
+        are explained is computed here. None where the estimator is not of this module's making.
         """
 
 
@@ -107,3 +120,8 @@ def _fold_by_fold(module: ModelModule, folds: Sequence[Fold]) -> CrossValidation
 def is_saved_as_json(module: ModelModule) -> TypeGuard[SavedAsJson]:
     """Whether the model has a JSON form of its own."""
     return hasattr(module, "to_json") and hasattr(module, "from_json")
+
+
+def is_explained(module: ModelModule) -> TypeGuard[ExplainedModule]:
+    """Whether the model explains its prices itself."""
+    return hasattr(module, "explainer")

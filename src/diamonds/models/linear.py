@@ -1,15 +1,17 @@
 """Linear regression of log price on carat, length, and cut, color and clarity one by one."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from pydantic import BaseModel, FiniteFloat
-from sklearn.compose import TransformedTargetRegressor
+from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
 from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
 
-from diamonds.features import on_log_price, one_hot_with
+from diamonds.effects import Array, Contributions, Explainer, frame
+from diamonds.features import last_step, on_log_price, one_hot_shares, one_hot_with
 from diamonds.schema import GRADES
 
 
@@ -70,3 +72,26 @@ def from_json(document: Any) -> TransformedTargetRegressor:  # noqa: ANN401 - it
 def _any_stone(columns: tuple[str, ...]) -> pd.DataFrame:
     """A stone to fit a pipeline to whose transformer learns nothing but the names of columns: its grades are fixed."""
     return pd.DataFrame([{column: GRADES[column][0] if column in GRADES else 1.0 for column in columns}])
+
+
+def explainer(estimator: Any, training: pd.DataFrame) -> Explainer | None:  # noqa: ANN401 - scikit-learn ships no types
+    """Exact effects: what a column adds to the log price beyond what it adds to that of a mean training stone.
+
+    Source: Lundberg and Lee, "A unified approach to interpreting model predictions", NeurIPS 2017, corollary 1.
+    """
+    regression = last_step(estimator, LinearRegression)
+    if regression is None:
+        return None
+    design = estimator.regressor_[0]
+    shares = one_hot_shares(design.transformers[-1][2])
+    if len(shares) != len(regression.coef_):
+        return None
+    mean = design.transform(training).mean(axis=0)
+    base = float(regression.intercept_ + mean @ regression.coef_)
+    return partial(_contributions, design, mean, base, regression.coef_[:, np.newaxis] * shares)
+
+
+def _contributions(
+    design: ColumnTransformer, mean: Array, base: float, weights: Array, stones: pd.DataFrame
+) -> Contributions:
+    return Contributions(base, frame((design.transform(stones) - mean) @ weights, stones.index))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -10,9 +11,10 @@ import pandas as pd
 from pydantic import BaseModel, Field
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.pipeline import make_pipeline
-from xgboost import Booster, QuantileDMatrix, XGBRegressor
+from xgboost import Booster, DMatrix, QuantileDMatrix, XGBRegressor
 
-from diamonds.features import on_log_price, on_plain_price, ranks_and_shape
+from diamonds.effects import Contributions, Explainer, frame
+from diamonds.features import last_step, on_log_price, on_plain_price, ranks_and_shape, ranks_and_shape_shares
 from diamonds.schema import FEATURES
 
 if TYPE_CHECKING:
@@ -125,3 +127,23 @@ def _has_settled(errors: dict[int, float], done: int) -> bool:
     """Whether the last rounds brought next to nothing."""
     before = [error for rounds, error in errors.items() if rounds <= done - PATIENCE]
     return bool(before) and min(errors.values()) > (1 - LEAST_GAIN) * min(before)
+
+
+def explainer(estimator: Any, training: pd.DataFrame) -> Explainer | None:  # noqa: ANN401, ARG001 - trees know their own
+    """Exact effects by TreeSHAP: the Shapley values of the trees, against the stones that they have learned from.
+
+    Source: Lundberg et al., "From local explanations to global understanding with explainable AI for trees", Nature
+    Machine Intelligence 2020.
+    """
+    trees = last_step(estimator, XGBRegressor)
+    if trees is None or trees.n_features_in_ != len(ranks_and_shape_shares()):
+        return None
+    return partial(_contributions, estimator, trees)
+
+
+def _contributions(estimator: Any, trees: XGBRegressor, stones: pd.DataFrame) -> Contributions:  # noqa: ANN401
+    """XGBoost's own contributions, whose last column is the base, brought from columns back to features."""
+    columns = DMatrix(estimator.regressor_[0].transform(stones), nthread=trees.n_jobs)
+    found = trees.get_booster().predict(columns, pred_contribs=True).astype(float)
+    effects = frame(found[:, :-1] @ ranks_and_shape_shares(), stones.index)
+    return Contributions(float(found[0, -1]), effects, logarithmic=estimator.func is np.log)

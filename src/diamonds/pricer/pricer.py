@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from diamonds import models
+from diamonds.effects import Explainer, Explanation, explanations, sampling
 from diamonds.features import Proportions
 from diamonds.intervals import ConformalBand
 from diamonds.schema import FEATURES, GRADES, MEASUREMENTS, contradictions
@@ -25,6 +29,10 @@ def dollars(estimator: RegressorMixin, stones: pd.DataFrame) -> pd.Series[float]
     """What the estimator computes for completely described stones, in dollars, at least `LEAST_PRICE`."""
     computed = np.asarray(estimator.predict(stones[list(FEATURES)]), dtype=float)
     return pd.Series(np.maximum(computed, LEAST_PRICE), index=stones.index, name="price")
+
+
+def _log_price(estimator: RegressorMixin, stones: pd.DataFrame) -> NDArray[np.float64]:
+    return np.log(dollars(estimator, stones).to_numpy())
 
 
 @dataclass(frozen=True)
@@ -89,6 +97,25 @@ class Pricer:
         wide = self.guessed_band.bounds(stones["carat"], price)
         low, high = (of_guessed.where(guessed, measured) for measured, of_guessed in zip(narrow, wide, strict=True))
         return pd.DataFrame({"price": price, "low": low, "high": high}).round(2)
+
+    def explain(self, stones: pd.DataFrame) -> list[Explanation]:
+        """Say how the price of each stone comes about; missing measurements are NaN.
+
+        Each explanation's `price` is what `price` quotes; the usual price it begins with is the same for all stones.
+        """
+        if stones.empty:
+            return []
+        complete = self.proportions.complete(stones[list(FEATURES)])
+        contributions = self._explainer(complete).raised_to(LEAST_PRICE)
+        return explanations(complete, contributions, dollars(self.estimator, complete).round(2))
+
+    @cached_property
+    def _explainer(self) -> Explainer:
+        """How the model is explained: in its own way, if it has one."""
+        training = self.stones[list(FEATURES)]
+        module = models.get(self.name) if self.name in models.available() else None
+        own = module.explainer(self.estimator, training) if module and models.is_explained(module) else None
+        return own or sampling(partial(_log_price, self.estimator), training)
 
     def assumed(self, stone: Mapping[str, Any]) -> list[str]:
         """The measurements of the stone that are missing, and so were estimated."""
