@@ -140,6 +140,8 @@ def test_every_model_and_figure_has_a_version_of_the_run_in_the_catalog(trained)
         assert (trained.folder / f"data/06_models/{model}_pricer/{run['id']}/{model}_pricer/manifest.json").is_file()
         figure = json.loads(trained.newest(f"08_reporting/{model}_actual_against_predicted.json").read_text())
         assert figure["layout"]["xaxis"]["title"]["text"] == "actual price, USD"
+        importances = json.loads(trained.newest(f"08_reporting/{model}_importances.json").read_text())
+        assert sorted(importances["data"][0]["y"]) == sorted(set(COLUMNS) - {"price"})
     leaderboard = json.loads(trained.newest("08_reporting/leaderboard.json").read_text())
     assert [row["model"] for row in leaderboard] == ["xgboost", "linear", "median"]
     assert json.loads(trained.newest("08_reporting/leaderboard_plot.json").read_text())["data"][0]["y"] == [
@@ -182,7 +184,7 @@ def test_figures_and_frames_are_seen_in_kedro_viz(trained):
 
     nodes = [json.loads(path.read_text()) for path in (trained.folder / "build/api/nodes").iterdir()]
     kinds = Counter(node["preview_type"] for node in nodes if node.get("preview"))
-    assert kinds["PlotlyPreview"] == 8  # one a model, three of xgboost's search, the leaderboard and the history
+    assert kinds["PlotlyPreview"] == 11  # two a model, three of xgboost's search, the leaderboard and the history
     assert kinds["TablePreview"] == 7  # quarantine, appraisals, train, holdout, and each model's quotes
     assert kinds["JSONPreview"] >= 9  # parameters and metrics of each model, leaderboard, decision, data report
 

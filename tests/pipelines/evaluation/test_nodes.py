@@ -211,6 +211,16 @@ def test_figures_show_every_model_and_both_axes(holdout):
     assert board.layout.xaxis.title.text == "MAE, USD"
 
 
+def test_the_importances_are_shown_in_percent_of_the_price_and_in_dollars(holdout):
+    figure = nodes.plot_importances(pricer(holdout, 5000), holdout)
+
+    bars = figure.data[0]
+    assert (len(bars.y), bars.y[-1], bars.text[0]) == (9, "carat", "0.0%")
+    assert bars.x[-1] > 0.5
+    assert bars.customdata[-1] > 1000
+    assert figure.layout.title.text == "linear: mean effect on the price in percent, over 200 holdout stones"
+
+
 def test_prices_are_judged_as_they_are_quoted_in_whole_cents(holdout):
     exact = dataclasses.replace(pricer(holdout, 5000), estimator=PerCarat(5000.004999))
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 
 from diamonds.attempts import Failure, succeeded
 from diamonds.datasets.champion import CurrentChampion
+from diamonds.effects import importances
 from diamonds.errors import ModelError
 from diamonds.features import only_four_cs
 from diamonds.metrics import CONFIDENCE, PairedGain, band_quality, errors, paired_gain, segments
@@ -21,6 +22,8 @@ FEWEST_STONES = 100
 COMPARED = ("challenger", "champion")
 #: More points than this make a figure slow to open and no clearer.
 MOST_POINTS = 3000
+#: Stones explained for a figure; more make it slower and hardly other.
+MOST_EXPLAINED = 200
 LOG_DOLLARS = {"type": "log", "tickvals": [200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000], "tickformat": "$,d"}
 
 
@@ -213,6 +216,33 @@ def plot_actual_against_predicted(pricer: Pricer, holdout: pd.DataFrame) -> go.F
         title=f"{pricer.name}: predicted against actual price of {len(shown):,} holdout stones",
         xaxis={"title": "actual price, USD", **LOG_DOLLARS},
         yaxis={"title": "predicted price, USD", **LOG_DOLLARS},
+    )
+    return figure
+
+
+def plot_importances(pricer: Pricer, holdout: pd.DataFrame) -> go.Figure:
+    """How much each feature matters to the prices of holdout stones, as bars, the most on top."""
+    shown = holdout.sample(min(MOST_EXPLAINED, len(holdout)), random_state=0)
+    found = importances(pricer.explain(shown))[::-1]
+    figure = go.Figure(
+        go.Bar(
+            x=found["share"],
+            y=found.index,
+            customdata=found["usd"],
+            text=found["share"].map("{:.1%}".format),
+            hovertemplate="%{y}: %{x:.1%} of the price, $%{customdata:,.2f}<extra></extra>",
+            orientation="h",
+            textposition="outside",
+            cliponaxis=False,
+        )
+    )
+    figure.update_layout(
+        title=f"{pricer.name}: mean effect on the price in percent, over {len(shown):,} holdout stones",
+        xaxis={
+            "title": "size of the effect, percent of the price",
+            "tickformat": ".0%",
+            "rangemode": "nonnegative",
+        },
     )
     return figure
 

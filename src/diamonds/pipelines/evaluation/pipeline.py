@@ -57,6 +57,12 @@ def _evaluate(name: str) -> Pipeline:
                 outputs=f"{name}_actual_against_predicted",
                 name="plot_actual_against_predicted",
             ),
+            Node(
+                attempt(name, nodes.plot_importances),
+                inputs=[f"{name}_pricer", "holdout"],
+                outputs=f"{name}_importances",
+                name="plot_importances",
+            ),
         ],
         namespace=name,
         prefix_datasets_with_namespace=False,
