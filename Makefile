@@ -5,10 +5,10 @@ BIN := .venv/bin
 # What BentoML would otherwise report to its makers at each start.
 export BENTOML_DO_NOT_TRACK := True
 
-.PHONY: help setup train serve viz test check format bento bench lock
+.PHONY: help setup train serve viz test check format bento bench bench-similar bench-training lock
 
 help: ## List the targets
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-15s %s\n", $$1, $$2}'
 
 setup: .venv/ready ## Make the environment in .venv, from requirements.lock
 
@@ -52,9 +52,14 @@ bento: setup ## Build a Bento of the service and the champion, and write it whol
 	@mkdir -p build && rm -f build/diamonds.bento
 	$(BIN)/bentoml export diamonds:latest $(CURDIR)/build/diamonds.bento
 
-bench: setup ## Run the benchmarks
+bench: bench-similar bench-training ## Run all benchmarks
+
+bench-similar: setup ## How quickly similar stones are found
 	$(BIN)/python benchmarks/similar.py
+
+bench-training: setup ## What a run costs, and how quickly a search gets as good as a plain loop; ten minutes
 	$(BIN)/python benchmarks/run.py
+	$(BIN)/python benchmarks/training.py
 
 # Both builds of XGBoost are pinned: pyproject.toml says which one a machine takes.
 lock: ## Choose versions anew

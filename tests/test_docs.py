@@ -17,11 +17,11 @@ PAGES = [
 ]
 TEXT = "\n".join(path.read_text() for path in PAGES)
 README = (ROOT / "README.md").read_text()
-TARGETS = set(re.findall(r"^([a-z]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
+TARGETS = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
 
 def test_every_make_target_is_named_and_every_named_one_exists():
-    assert set(re.findall(r"`make ([a-z]+)`|^\$ make ([a-z]+)", TEXT, re.MULTILINE)) <= {(t, "") for t in TARGETS} | {
+    assert set(re.findall(r"`make ([a-z-]+)`|^\$ make ([a-z-]+)", TEXT, re.MULTILINE)) <= {(t, "") for t in TARGETS} | {
         ("", t) for t in TARGETS
     }
     assert [target for target in sorted(TARGETS - {"help"}) if f"make {target}" not in TEXT] == []
