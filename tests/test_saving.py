@@ -21,8 +21,8 @@ from sklearn.tree import DecisionTreeRegressor
 from xgboost import XGBRegressor
 
 from diamonds import models
-from diamonds.config import Settings
-from diamonds.errors import ArtefactError
+from diamonds.config import Settings, read_settings
+from diamonds.errors import ArtefactError, ConfigurationError
 from diamonds.features import Proportions, on_log_price, ranks_and_shape
 from diamonds.intervals import ConformalBand
 from diamonds.pricer import Pricer, TrainingSummary, load, save
@@ -470,5 +470,5 @@ def test_without_a_key_no_variable_is_handed_on():
 def test_an_empty_key_is_refused_and_does_not_mean_none(monkeypatch):
     monkeypatch.setenv("DIAMONDS_SIGNING_KEY", "")
 
-    with pytest.raises(ValueError, match="DIAMONDS_SIGNING_KEY is empty: give it a key, or unset it"):
-        Settings()
+    with pytest.raises(ConfigurationError, match=r"^DIAMONDS_SIGNING_KEY is empty: give it a key, or unset it$"):
+        read_settings()

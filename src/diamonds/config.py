@@ -3,8 +3,10 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, SecretStr
+from pydantic import AfterValidator, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from diamonds.errors import ConfigurationError
 
 SQLITE = "sqlite:///"
 
@@ -18,7 +20,7 @@ def _absolute_url(url: SecretStr) -> SecretStr:
 
 def _not_empty(key: SecretStr | None) -> SecretStr | None:
     if key is not None and not key.get_secret_value():
-        raise ValueError("DIAMONDS_SIGNING_KEY is empty: give it a key, or unset it")
+        raise ValueError("is empty: give it a key, or unset it")
     return key
 
 
@@ -49,5 +51,16 @@ class Settings(BaseSettings):
 
 
 def read_settings() -> Settings:
-    """Read the settings from the environment as it is now."""
-    return Settings()
+    """Read the settings from the environment as it is now.
+
+    Raises:
+        ConfigurationError: A variable cannot be used; the message names it, and not what it holds.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        problems = [
+            f"DIAMONDS_{'_'.join(map(str, each['loc'])).upper()} {each['msg'].removeprefix('Value error, ')}"
+            for each in error.errors(include_input=False, include_url=False)
+        ]
+        raise ConfigurationError("; ".join(problems)) from None

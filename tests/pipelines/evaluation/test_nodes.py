@@ -13,7 +13,7 @@ from diamonds.intervals import ConformalBand
 from diamonds.pipelines.evaluation import nodes
 from diamonds.pipelines.evaluation.nodes import Promotion
 from diamonds.pricer import Pricer, TrainingSummary
-from diamonds.schema import frame_hash
+from diamonds.schema import FEATURES, frame_hash
 from diamonds.store.history import Champion
 
 RULE = Promotion(metric="mae", min_gain=0.01, sure=0.95, max_band_loss=0.05, resamples=400, seed=1)
@@ -38,7 +38,12 @@ def holdout(stones):
 def pricer(stones, usd, name="linear"):
     summary = TrainingSummary.of(stones, {}, "f")
     band = ConformalBand(0.9, {"any": (0.5, 2)})
-    return Pricer(name, PerCarat(usd), band, band, Proportions.of(stones), summary, stones, "v2")
+    return Pricer(name, PerCarat(usd), band, band, Proportions.of(stones), summary, other_than(stones), "v2")
+
+
+def other_than(stones):
+    """Stones to have learned from, none of which is among these."""
+    return stones.assign(depth=stones["depth"] + 0.05)
 
 
 def champion(pricer_, problem=None):
@@ -229,3 +234,29 @@ def test_prices_are_judged_as_they_are_quoted_in_whole_cents(holdout):
     quoted = exact.price(holdout)["price"]
     assert metrics["overall"]["mae"] == pytest.approx((quoted - holdout["price"].round(2)).abs().mean(), abs=1e-12)
     assert pd.Series(quoted).round(2).equals(quoted)
+
+
+def having_learned_from(stones, usd):
+    return dataclasses.replace(pricer(stones, usd), stones=stones)
+
+
+def test_stones_that_the_champion_has_learned_from_judge_neither(holdout):
+    """As where the split is changed: it knows their prices by heart, and would always win."""
+    holdout = holdout.drop_duplicates(list(FEATURES))
+    known, unknown = holdout.iloc[:2000], holdout.iloc[2000:]
+    decision = judge(holdout, 4900, champion(having_learned_from(known, 4000)))
+
+    assert decision["promote"]
+    assert decision["champion"] == pytest.approx(unknown["carat"].mean() * 1000, abs=0.01)
+    assert f"on the same {len(unknown):,} stones" in decision["reason"]
+
+
+def test_a_champion_that_has_learned_from_nearly_all_that_judge_stays_and_the_reason_says_why(holdout):
+    holdout = holdout.drop_duplicates(list(FEATURES))
+    decision = judge(holdout, 4900, champion(having_learned_from(holdout.iloc[30:], 4000)))
+
+    assert not decision["promote"]
+    assert decision["reason"].endswith(
+        "cannot be compared with the champion linear, which has learned from all but 30 of the stones held out:"
+        " the split has changed; `diamonds champion set` decides by hand"
+    )

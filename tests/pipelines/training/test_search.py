@@ -1,3 +1,4 @@
+import signal
 import threading
 from datetime import UTC, datetime, timedelta
 
@@ -139,7 +140,7 @@ def test_ctrl_c_keeps_what_was_found(folds, monkeypatch, caplog):
     def interrupted_in_the_third(self, params, report):
         calls.append(params)
         if len(calls) == 3:
-            raise KeyboardInterrupt
+            signal.raise_signal(signal.SIGINT)
         return whole(self, params, report)
 
     monkeypatch.setattr(xgboost.cross_validation, "__call__", interrupted_in_the_third)
@@ -153,9 +154,24 @@ def test_ctrl_c_keeps_what_was_found(folds, monkeypatch, caplog):
 
 def test_ctrl_c_before_anything_was_found_ends_the_run(folds, monkeypatch):
     def interrupted(self, params, report):
-        raise KeyboardInterrupt
+        signal.raise_signal(signal.SIGINT)
+        report(10, 300.0)
 
     monkeypatch.setattr(xgboost.cross_validation, "__call__", interrupted)
+
+    with pytest.raises(KeyboardInterrupt):
+        quickly(folds, InMemoryStorage())
+
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_ctrl_c_pressed_twice_ends_the_run_at_once(folds, monkeypatch):
+    def impatient(self, params, report):
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        raise AssertionError("it went on")
+
+    monkeypatch.setattr(xgboost.cross_validation, "__call__", impatient)
 
     with pytest.raises(KeyboardInterrupt):
         quickly(folds, InMemoryStorage())

@@ -15,7 +15,7 @@ from diamonds.errors import ModelError
 from diamonds.features import only_four_cs
 from diamonds.metrics import CONFIDENCE, PairedGain, band_quality, errors, paired_gain, segments
 from diamonds.pricer import Pricer
-from diamonds.schema import carat_bands, frame_hash
+from diamonds.schema import carat_bands, frame_hash, stone_keys
 
 #: A carat band with fewer holdout stones than this cannot keep a challenger from winning.
 FEWEST_STONES = 100
@@ -98,6 +98,8 @@ def judge(
 ) -> dict[str, Any]:
     """Decide whether the best of this run replaces the champion, both judged on the same holdout.
 
+    Stones that the champion has learned from, under another split, judge neither.
+
     Args:
         leaderboard: The models of this run, the best first.
         holdout: The stones that judge.
@@ -127,7 +129,11 @@ def judge(
             "promote": True,
             "reason": f"{name} takes over: the champion cannot be loaded, {champion.problem}",
         }
-    prices = _side_by_side(holdout, quotes[quotes_of(best["model"])], champion.pricer)
+    unseen = ~stone_keys(holdout).isin(stone_keys(champion.pricer.stones)).to_numpy()
+    if unseen.sum() < min(FEWEST_STONES, len(holdout)):
+        return decision | {"promote": False, "reason": f"{name} {_no_judges(champion.pricer, int(unseen.sum()))}"}
+    holdout, quoted = holdout[unseen], quotes[quotes_of(best["model"])][unseen]
+    prices = _side_by_side(holdout, quoted, champion.pricer)
     standing = errors(prices["actual"], prices["champion"])[promotion.metric]
     gain = paired_gain(
         prices,
@@ -159,6 +165,13 @@ def _side_by_side(holdout: pd.DataFrame, challenger: pd.DataFrame, champion: Pri
             "challenger": challenger["price"],
             "champion": champion.price(holdout)["price"],
         }
+    )
+
+
+def _no_judges(champion: Pricer, stones: int) -> str:
+    return (
+        f"cannot be compared with the champion {champion.name}, which has learned from all but {stones} of the stones"
+        " held out: the split has changed; `diamonds champion set` decides by hand"
     )
 
 

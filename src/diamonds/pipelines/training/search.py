@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import signal
+import threading
 import warnings
 import zlib
 from pathlib import Path
 from typing import Any
 
 import optuna
-import pandas as pd
 from optuna.distributions import BaseDistribution, distribution_to_json
 from optuna.samplers import BaseSampler, TPESampler
 from optuna.trial import FixedTrial, FrozenTrial, Trial, TrialState
@@ -22,6 +23,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from diamonds import features, models
 from diamonds.errors import ConfigurationError
 from diamonds.pipelines.training.tuning import Tuning
+from diamonds.schema import frame_hash
 
 logger = logging.getLogger(__name__)
 
@@ -52,15 +54,19 @@ def search(
     Raises:
         ConfigurationError: The entry lies outside the search space.
     """
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     module = models.get(name)
     space = _space(name, params)
     study = _study(f"{name}-{_digest(module, folds, params, space, tuning)}", tuning, storage)
     _enqueue(study, [params.model_dump(), _last_best(study, storage)], space)
     validate = models.cross_validation(module, folds)
 
+    interrupt = _Interrupt()
+
     def objective(trial: Trial) -> float:
         def report(percent: int, mae: float) -> None:
+            if interrupt.came:
+                raise _InterruptedError
             trial.report(mae, percent)
             if trial.should_prune():
                 raise optuna.TrialPruned
@@ -70,13 +76,17 @@ def search(
         return mae
 
     before = len(study.get_trials(deepcopy=False, states=ENDED))
-    with _Bar(name, before, tuning.trials) as bar:
-        try:
-            study.optimize(objective, timeout=tuning.timeout, callbacks=[bar.advance, _until(before + tuning.trials)])
-        except KeyboardInterrupt:
-            if not study.get_trials(deepcopy=False, states=[TrialState.COMPLETE]):
-                raise
-            logger.warning("%s: the search was interrupted; going on with the best so far", name)
+    with interrupt, _Bar(name, before, tuning.trials) as bar:
+        study.optimize(
+            objective,
+            timeout=tuning.timeout,
+            catch=_InterruptedError,
+            callbacks=[bar.advance, _until(before + tuning.trials, interrupt)],
+        )
+    if interrupt.came:
+        if not study.get_trials(deepcopy=False, states=[TrialState.COMPLETE]):
+            raise KeyboardInterrupt
+        logger.warning("%s: the search was interrupted; going on with the best so far", name)
     _log(name, study, before, tuning)
     return {
         "params": params.model_copy(update=study.best_trial.user_attrs["params"]).model_dump(mode="json"),
@@ -130,7 +140,7 @@ def _digest(
     for code in (module, features):
         digest.update(Path(str(code.__file__)).read_bytes())  # type: ignore[union-attr]
     for _, judged in folds:
-        digest.update(pd.util.hash_pandas_object(judged, index=False).to_numpy().tobytes())
+        digest.update(frame_hash(judged).encode())
     return digest.hexdigest()[:12]
 
 
@@ -192,11 +202,37 @@ class _SeededSampler(BaseSampler):  # type: ignore[misc]
         return TPESampler(seed=zlib.crc32(f"{self._seed} {trial.number} {parameter}".encode()))
 
 
-def _until(goal: int) -> Any:  # noqa: ANN401 - Optuna's callback
-    """Stop when so many trials have ended or are under way, whoever makes them."""
+class _InterruptedError(Exception):
+    """Ctrl-C was pressed while a trial was under way."""
+
+
+class _Interrupt:
+    """Ctrl-C, kept until the search can end in good order; pressed again, it ends the process as always.
+
+    Raised wherever it comes, it may leave the thread behind that tells the database of a trial's life.
+    """
+
+    def __init__(self) -> None:
+        self.came = False
+
+    def __enter__(self) -> None:
+        if threading.current_thread() is threading.main_thread():
+            self._before = signal.signal(signal.SIGINT, self._keep)
+
+    def __exit__(self, *_: object) -> None:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, self._before)
+
+    def _keep(self, *_: object) -> None:
+        self.came = True
+        signal.signal(signal.SIGINT, self._before)
+
+
+def _until(goal: int, interrupt: _Interrupt) -> Any:  # noqa: ANN401 - Optuna's callback
+    """Stop when so many trials have ended or are under way, whoever makes them, or on Ctrl-C."""
 
     def stop(study: optuna.Study, trial: FrozenTrial) -> None:  # noqa: ARG001 - Optuna's callback
-        if len(study.get_trials(deepcopy=False, states=(*ENDED, TrialState.RUNNING))) >= goal:
+        if interrupt.came or len(study.get_trials(deepcopy=False, states=(*ENDED, TrialState.RUNNING))) >= goal:
             study.stop()
 
     return stop
