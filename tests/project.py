@@ -117,6 +117,7 @@ def quick(project: Project) -> Project:
         "n_estimators: 600": "n_estimators: 60",
         "learning_rate: 0.05": "learning_rate: 0.1",
         "n_jobs: 2": "n_jobs: 1",
+        "hist_gradient_boosting: {}": "hist_gradient_boosting: {max_iter: 20}",
     }
     text = entries.read_text()
     for usual, less in fewer.items():

@@ -45,17 +45,16 @@ def test_history_can_be_narrowed_to_a_model_and_a_metric(trained):
 def test_history_as_csv_is_a_row_for_each_model(trained):
     rows = list(csv.DictReader(io.StringIO(trained.succeed("diamonds", "history", "--csv"))))
 
-    assert [row["model"] for row in rows] == ["xgboost", "linear", "median"]
-    assert [row["promoted"] for row in rows] == ["True", "False", "False"]
+    assert [row["model"] for row in rows] == ["xgboost", "hist_gradient_boosting", "linear", "median"]
+    assert [row["promoted"] for row in rows] == ["True", "False", "False", "False"]
     assert float(rows[0]["mae"]) < 262
     assert 0.88 <= float(rows[0]["coverage"]) <= 0.92
 
 
 def test_comparing_two_runs_shows_what_differs_and_nothing_else(small_trained, classic):
     (small_trained.raw / "fresh.csv").write_text(classic.sample(500, random_state=8).to_csv(index=False))
-    (small_trained.folder / "conf/local/parameters_models.yml").write_text(
-        "models: {median: {}, linear: {numbers: [carat]}, xgboost: {}}\n"
-    )
+    entries = small_trained.folder / "conf/base/parameters_models.yml"
+    entries.write_text(entries.read_text().replace("linear: {}", "linear: {numbers: [carat]}"))
     small_trained.succeed("kedro", "run")
     second, first = (run["id"] for run in json.loads(small_trained.succeed("diamonds", "history", "--json")))
 

@@ -85,7 +85,7 @@ def test_the_readmes_commands_and_answers_are_those_of_the_project(trained):
 
 def _maes(history):
     """The first dollar figure of each model's row."""
-    rows = re.findall(r"^  ([a-z]+) +\$([0-9,.]+)", history, re.MULTILINE)
+    rows = re.findall(r"^  ([a-z_]+) +\$([0-9,.]+)", history, re.MULTILINE)
     return {model: float(mae.replace(",", "")) for model, mae in rows}
 
 

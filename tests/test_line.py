@@ -46,11 +46,12 @@ def keys(frame):
 
 
 def test_the_models_reach_their_bars_on_the_holdout(trained):
-    overall = {model: metrics_of(trained, model)["overall"] for model in ("median", "linear", "xgboost")}
+    overall = {model: metrics_of(trained, model)["overall"] for model in models.available()}
 
     assert overall["xgboost"]["mae"] <= 262
     assert overall["xgboost"]["r2"] >= 0.982
     assert overall["xgboost"]["mape"] <= 0.063
+    assert overall["hist_gradient_boosting"]["mae"] <= 275
     assert overall["linear"]["mae"] <= 560
     assert overall["median"]["mae"] > 2500
 
@@ -99,8 +100,8 @@ def test_the_run_and_its_models_are_in_the_history_and_the_best_is_champion(trai
     (run,), champion = memory(trained)
 
     assert run["outcome"] == "succeeded"
-    assert [model["name"] for model in run["models"]] == ["xgboost", "linear", "median"]
-    assert [model["promoted"] for model in run["models"]] == [True, False, False]
+    assert [model["name"] for model in run["models"]] == ["xgboost", "hist_gradient_boosting", "linear", "median"]
+    assert [model["promoted"] for model in run["models"]] == [True, False, False, False]
     assert all(model["version"] == run["id"] for model in run["models"])
     assert run["parameters"]["split"] == {"method": "hash", "holdout": 0.2, "seed": 42}
     assert (champion.name, champion.version) == ("xgboost", run["id"])
@@ -136,17 +137,18 @@ def test_the_champion_lies_whole_in_the_bento_store(trained):
 def test_every_model_and_figure_has_a_version_of_the_run_in_the_catalog(trained):
     (run,), _ = memory(trained)
 
-    for model in ("median", "linear", "xgboost"):
+    for model in models.available():
         assert (trained.folder / f"data/06_models/{model}_pricer/{run['id']}/{model}_pricer/manifest.json").is_file()
         figure = json.loads(trained.newest(f"08_reporting/{model}_actual_against_predicted.json").read_text())
         assert figure["layout"]["xaxis"]["title"]["text"] == "actual price, USD"
         importances = json.loads(trained.newest(f"08_reporting/{model}_importances.json").read_text())
         assert sorted(importances["data"][0]["y"]) == sorted(set(COLUMNS) - {"price"})
     leaderboard = json.loads(trained.newest("08_reporting/leaderboard.json").read_text())
-    assert [row["model"] for row in leaderboard] == ["xgboost", "linear", "median"]
+    assert [row["model"] for row in leaderboard] == ["xgboost", "hist_gradient_boosting", "linear", "median"]
     assert json.loads(trained.newest("08_reporting/leaderboard_plot.json").read_text())["data"][0]["y"] == [
         "median",
         "linear",
+        "hist_gradient_boosting",
         "xgboost",
     ]
     drawn = json.loads(trained.newest("08_reporting/history_plot.json").read_text())["data"]
@@ -184,8 +186,8 @@ def test_figures_and_frames_are_seen_in_kedro_viz(trained):
 
     nodes = [json.loads(path.read_text()) for path in (trained.folder / "build/api/nodes").iterdir()]
     kinds = Counter(node["preview_type"] for node in nodes if node.get("preview"))
-    assert kinds["PlotlyPreview"] == 11  # two a model, three of xgboost's search, the leaderboard and the history
-    assert kinds["TablePreview"] == 7  # quarantine, appraisals, train, holdout, and each model's quotes
+    assert kinds["PlotlyPreview"] == 13  # two a model, three of xgboost's search, the leaderboard and the history
+    assert kinds["TablePreview"] == 8  # quarantine, appraisals, train, holdout, and each model's quotes
     assert kinds["JSONPreview"] >= 9  # parameters and metrics of each model, leaderboard, decision, data report
 
 
@@ -372,7 +374,7 @@ def test_a_new_model_is_one_file_and_one_entry(small):
     small.succeed("kedro", "run")
 
     leaderboard = json.loads(small.newest("08_reporting/leaderboard.json").read_text())
-    assert {row["model"] for row in leaderboard} == {"median", "linear", "xgboost", "neighbours"}
+    assert {row["model"] for row in leaderboard} == {*models.available(), "neighbours"}
     runs, _ = memory(small)
     new = next(model for model in runs[0]["models"] if model["name"] == "neighbours")
     assert new["parameters"] == {"n_neighbors": 7}
@@ -381,9 +383,8 @@ def test_a_new_model_is_one_file_and_one_entry(small):
 
 
 def test_an_entry_without_a_model_stops_the_run_before_any_node(small):
-    (small.folder / "conf/local/parameters_models.yml").write_text(
-        "models: {median: {}, linear: {}, xgboost: {}, forest: {}}\n"
-    )
+    entries = small.folder / "conf/base/parameters_models.yml"
+    entries.write_text(entries.read_text() + "\n  forest: {}\n")
 
     failed = small.run("kedro", "run")
 
@@ -397,9 +398,8 @@ def test_an_entry_without_a_model_stops_the_run_before_any_node(small):
 
 
 def test_a_parameter_that_a_model_does_not_know_stops_the_run_before_any_node(small):
-    (small.folder / "conf/local/parameters_models.yml").write_text(
-        "models: {median: {}, linear: {number: [carat]}, xgboost: {}}\n"
-    )
+    entries = small.folder / "conf/base/parameters_models.yml"
+    entries.write_text(entries.read_text().replace("linear: {}", "linear: {number: [carat]}"))
 
     failed = small.run("kedro", "run")
 
@@ -488,14 +488,6 @@ def test_the_history_is_kept_in_postgresql_where_the_url_says_so(small, postgres
     champion = json.loads(small.succeed("diamonds", "champion", "--json", DIAMONDS_DATABASE_URL=postgresql_url))
     assert champion["name"] == "xgboost"
     assert not (small.folder / "data/diamonds.db").exists()
-
-
-def test_only_median_linear_and_xgboost_come_with_the_project(trained):
-    assert sorted(path.stem for path in (trained.folder / "src/diamonds/models").glob("[a-z]*.py")) == [
-        "linear",
-        "median",
-        "xgboost",
-    ]
 
 
 def test_two_files_of_the_same_stones_count_their_duplicates(tmp_path, stones):

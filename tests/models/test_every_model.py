@@ -224,5 +224,8 @@ def test_a_search_space_begins_inside_its_own_defaults(name):
 
 
 def test_an_unknown_model_names_those_there_are():
-    with pytest.raises(ConfigurationError, match="there is no model 'forest'; there are linear, median, xgboost"):
+    with pytest.raises(
+        ConfigurationError,
+        match="there is no model 'forest'; there are hist_gradient_boosting, linear, median, xgboost",
+    ):
         models.get("forest")
