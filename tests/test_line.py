@@ -259,6 +259,7 @@ def test_one_namespace_trains_that_model_alone(small):
 
     small.succeed("kedro", "run", "--namespaces=linear")
 
+    assert "succeeded, namespaces linear" in small.succeed("diamonds", "history")
     runs, champion = memory(small)
     assert [model["name"] for model in runs[0]["models"]] == ["linear"]
     assert runs[0]["models"][0]["metrics"]["overall"]["mae"] > 0

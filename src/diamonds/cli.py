@@ -282,10 +282,17 @@ def _summary(run: dict[str, Any], *, with_holdout: bool) -> str:
     facts = [run["outcome"]]
     if run["rows_in"] is not None:
         facts.append(f"{run['rows_in']:,} rows, {run['quarantined']:,} quarantined")
+    facts += [f"{option.replace('_', ' ')} {_chosen(chosen)}" for option, chosen in run["selection"].items() if chosen]
     if with_holdout:
         facts.append(f"holdout {memory.short(memory.holdout_of(run)) or 'not known'}")
     note = (run["error"] or run["decision"] or "").strip()
     return escape(", ".join(facts) + (f"\n  {note}" if note else ""))
+
+
+def _chosen(chosen: Any) -> str:  # noqa: ANN401 - a name, names, or versions by name
+    if isinstance(chosen, dict):
+        return " ".join(f"{name}:{version}" for name, version in chosen.items())
+    return chosen if isinstance(chosen, str) else " ".join(chosen)
 
 
 def _print_runs(runs: list[dict[str, Any]], metrics: Sequence[str]) -> None:
