@@ -127,6 +127,14 @@ def quick(project: Project) -> Project:
     return project
 
 
+def break_model(project: Project, name: str, error: str) -> None:
+    """Let the model of this name fail whenever it is fitted."""
+    file = project.folder / f"src/diamonds/models/{name}.py"
+    text = file.read_text()
+    assert "def build(" in text
+    file.write_text(text.replace("def build(", f"def build(params):\n    raise ValueError({error!r})\n\n\ndef was("))
+
+
 @dataclass(frozen=True)
 class Served:
     """A running service."""

@@ -42,6 +42,12 @@ def test_history_can_be_narrowed_to_a_model_and_a_metric(trained):
     assert "MAE    " not in shown
 
 
+def test_history_of_a_model_that_no_run_has_says_so(trained):
+    refused = trained.run("diamonds", "history", "--model", "forest")
+
+    assert (refused.returncode, refused.stderr) == (1, "diamonds: none of the latest 20 runs has a model forest\n")
+
+
 def test_history_as_csv_is_a_row_for_each_model(trained):
     rows = list(csv.DictReader(io.StringIO(trained.succeed("diamonds", "history", "--csv"))))
 
@@ -269,6 +275,23 @@ def test_a_damaged_model_is_not_promoted(small_trained):
     assert done.returncode == 1
     assert "pricer.json was changed after it was saved" in done.stderr
     assert small_trained.succeed("diamonds", "champion", "--json") == before
+
+
+def test_a_bento_store_that_cannot_be_written_says_what_is_left_to_do(small_trained):
+    (run,) = json.loads(small_trained.succeed("diamonds", "history", "--json"))
+    (small_trained.folder / "file").touch()
+    words = ("diamonds", "champion", "set", "linear", run["id"], "--reason", "a test")
+
+    failed = small_trained.run(*words, BENTOML_HOME=str(small_trained.folder / "file"))
+
+    assert failed.returncode == 1
+    assert failed.stderr.startswith(
+        f"diamonds: linear {run['id']} is champion in the database, but the Bento model store"
+    )
+    assert failed.stderr.endswith("`kedro run --nodes=packaging.package` does what is left\n")
+    small_trained.succeed("kedro", "run", "--nodes=packaging.package")
+    store = small_trained.folder / "bentoml/models/diamonds"
+    assert (store / "latest").read_text().startswith("linear-")
 
 
 def test_tune_searches_and_the_next_run_starts_from_what_it_found(small):

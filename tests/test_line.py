@@ -18,7 +18,7 @@ from diamonds.schema import COLUMNS, GRADES, frame_hash
 from diamonds.store import history
 from diamonds.store.database import open_database
 from diamonds.store.tables import Promotion
-from project import Project, make_project, quick
+from project import Project, break_model, make_project, quick
 
 
 def memory(project: Project):
@@ -411,12 +411,11 @@ def test_a_parameter_that_a_model_does_not_know_stops_the_run_before_any_node(sm
 
 
 def test_a_model_that_fails_is_a_row_with_its_error_and_the_others_go_on(small):
-    entries = small.folder / "conf/base/parameters_models.yml"
-    entries.write_text(entries.read_text().replace("linear: {}", "linear: {numbers: [carat, weight]}"))
+    break_model(small, "linear", "no column weight")
 
     done = small.run("kedro", "run")
 
-    error = "ValueError: Some column names are not columns of the dataframe: {'weight'}"
+    error = "ValueError: no column weight"
     assert done.returncode == 1
     assert f"linear failed, the other models go on: {error}" in done.stderr
     assert f"linear failed: {error}. The other models went on." in done.stderr
@@ -434,18 +433,33 @@ def test_a_model_that_fails_is_a_row_with_its_error_and_the_others_go_on(small):
     assert "linear" not in [row["model"] for row in leaderboard]
 
 
+def test_a_model_that_cannot_be_saved_or_searched_for_fails_alone(small):
+    """Its files could not be loaded again; and the file of the studies is none."""
+    linear = small.folder / "src/diamonds/models/linear.py"
+    linear.write_text(linear.read_text().replace("def to_json(estimator", "def to_json(more, estimator"))
+    (small.folder / "data").mkdir(exist_ok=True)
+    (small.folder / "data/diamonds.db.optuna").write_bytes(b"no database, " * 1000)
+
+    assert small.run("kedro", "run").returncode == 1
+
+    (run,), champion = memory(small)
+    errors_of = {model["name"]: model["error"] for model in run["models"] if model["error"]}
+    assert errors_of.keys() == {"linear", "xgboost"}
+    assert "missing 1 required positional argument" in errors_of["linear"]
+    assert "file is not a database" in errors_of["xgboost"]
+    assert champion.name == "hist_gradient_boosting"
+
+
 def test_a_run_in_which_every_model_fails_promotes_none_and_says_so(small):
-    for file in (small.folder / "src/diamonds/models").glob("[a-z]*.py"):
-        file.write_text(
-            file.read_text().replace("def build(", "def build(params):\n    raise OSError('no')\n\ndef was(")
-        )
+    for name in models.available():
+        break_model(small, name, "no")
 
     done = small.run("kedro", "run")
 
     assert done.returncode == 1
     assert "no model could be trained and judged: see each model's error in `diamonds history`" in done.stderr
     (run,), champion = memory(small)
-    assert {model["error"] for model in run["models"]} == {"OSError: no"}
+    assert {model["error"] for model in run["models"]} == {"ValueError: no"}
     assert (run["outcome"], champion) == ("failed", None)
 
 

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import math
 import shutil
 
 import numpy as np
@@ -141,6 +142,38 @@ def test_a_price_that_is_raised_to_a_dollar_is_explained(stones):
 
     assert (explained.base_price, explained.price) == (1.0, 1.0)
     assert {(effect.factor, effect.usd) for effect in explained.effects} == {(1.0, 0.0)}
+
+
+class Endless:
+    """Computes more than a number can hold."""
+
+    def predict(self, stones):
+        return np.full(len(stones), np.inf)
+
+
+def test_no_price_is_above_what_can_be_a_price(stones):
+    priced = make(stones, Endless()).price(stones.head(3))
+
+    assert priced["price"].tolist() == [100_000_000.0] * 3
+    assert np.isfinite(priced.to_numpy()).all()
+
+
+@pytest.mark.parametrize("odd", [{"x": 60.0}, {"x": 1000.0}, {"z": 100.0, "depth": 0.01, "x": np.nan, "y": np.nan}])
+def test_stones_of_impossible_measures_are_explained_to_the_cent(pricer, odd):
+    asked = pd.DataFrame([STONE | odd])
+
+    (why,) = pricer.explain(asked)
+
+    assert why.price == pricer.price(asked)["price"].item() == 100_000_000
+    assert round(sum(round(100 * effect.usd) for effect in why.effects)) == round(100 * (why.price - why.base_price))
+    assert math.prod(effect.factor for effect in why.effects) * why.base_price == pytest.approx(why.price)
+
+
+def test_no_band_begins_at_nothing(stones):
+    """Its width would be endless, which JSON cannot hold."""
+    wide = dataclasses.replace(make(stones), band=ConformalBand(0.9, {"any": (1e-9, 2.0)}))
+
+    assert wide.price(stones)["low"].min() == 0.01
 
 
 def test_what_was_not_given_is_named(pricer):

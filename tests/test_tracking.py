@@ -15,7 +15,7 @@ from diamonds.store import history
 from diamonds.store.database import migrate, open_database
 from diamonds.tracking import hook
 from diamonds.tracking.entries import entries_of
-from project import make_project, quick
+from project import break_model, make_project, quick
 
 NO_ONE = "http://someone:secret@127.0.0.1:1"
 
@@ -26,8 +26,7 @@ def told(tmp_path_factory, stones):
     project = quick(make_project(tmp_path_factory.mktemp("tracked"), {"spring.csv": stones.to_csv(index=False)}))
     store = {"MLFLOW_TRACKING_URI": "sqlite:///mlflow.db"}
     project.succeed("kedro", "run", **store)
-    entries = project.folder / "conf/base/parameters_models.yml"
-    entries.write_text(entries.read_text().replace("linear: {}", "linear: {numbers: [carat, weight]}"))
+    break_model(project, "linear", "no column weight")
     assert project.run("kedro", "run", "--namespaces=linear", **store).returncode == 1
     failed, good = runs_of(project)
     return good, failed, runs_in(project.folder / "mlflow.db")

@@ -75,6 +75,8 @@ def history(
     if context.invoked_subcommand is not None:
         return
     runs = _narrowed(memory.runs(_database(), limit), model)
+    if model and not any(run["models"] for run in runs):
+        raise NoSuchModelError(f"none of the latest {limit} runs has a model {model}")
     shown = (metric,) if metric else METRIC_NAMES
     if as_json:
         _print_json(runs)
@@ -104,7 +106,7 @@ def compare(first: str, second: str, as_json: bool) -> None:
         return
     table = Table("", first, second, box=None, padding=(0, 2))
     for place, (before, after) in differences.items():
-        table.add_row(place, *(escape(_plain_value(value)) for value in (before, after)))
+        table.add_row(escape(place), *(escape(_plain_value(value)) for value in (before, after)))
     console = _console()
     console.print(table)
     if not memory.same_holdout(runs):
@@ -179,7 +181,13 @@ def _promote(engine: Engine, model: str, version: str, reason: str) -> None:
     from diamonds.datasets.champion import promote_by_hand
 
     promoted = promote_by_hand(engine, Path.cwd(), model, version, reason)
-    BentoModelDataset(name="diamonds").save(promoted)
+    try:
+        BentoModelDataset(name="diamonds").save(promoted)
+    except OSError as error:
+        raise DiamondsError(
+            f"{model} {version} is champion in the database, but the Bento model store was not written: {error};"
+            " `kedro run --nodes=packaging.package` does what is left"
+        ) from error
     click.echo(f"{model} {version} is champion: {reason}.")
 
 

@@ -54,6 +54,7 @@ class TrainingHistory:
         self._project = Path()
         self._catalog: DataCatalog | None = None
         self._failed: dict[str, str] = {}
+        self._models: set[str] = set()
         self._began: dict[str, float] = {}
         self._durations: dict[str, float] = {}
 
@@ -70,6 +71,7 @@ class TrainingHistory:
         require_current(engine)
         self._engine, self._catalog, self._run_id = engine, catalog, run_params["run_id"]
         self._failed = {}
+        self._models = {node.namespace for node in pipeline.nodes if node.namespace in models.available()}
         self._began, self._durations = {}, {}
         selection = {key: run_params[key] for key in SELECTION if run_params.get(key)}
         history.start_run(engine, self._run_id, selection, plain_parameters(parameters), _code_version(self._project))
@@ -104,7 +106,9 @@ class TrainingHistory:
             )
         elif dataset_name == "decision":
             history.update_run(self._engine, self._run_id, decision=data["reason"], gain=_finite(data["gain"]))
-            logger.info("%s: %s", "Promoted" if data["promote"] else "The champion stays", data["reason"])
+            logger.info("%s: %s", "The challenger wins" if data["promote"] else "The champion stays", data["reason"])
+        elif dataset_name == "promotion" and data["promote"]:
+            logger.info("Promoted: %s %s is champion", data["model"], data["version"])
         elif isinstance(data, Pricer):
             self._record(data.name, parameters=data.summary.params, artefact=self._place_of(dataset_name))
         elif dataset_name == f"{node.namespace}_metrics" and data["version"] == self._run_id:
@@ -137,7 +141,7 @@ class TrainingHistory:
         self._finish(history.FAILED if failed else history.SUCCEEDED, failed or None)
         result = yield
         if failed:
-            raise ModelError(f"{failed}. The other models went on.")
+            raise ModelError(f"{failed}. The other models went on." if self._models - set(self._failed) else failed)
         return result
 
     @hook_impl

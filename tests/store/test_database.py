@@ -142,3 +142,21 @@ def test_a_database_that_accepts_and_says_nothing_does_not_keep_us_waiting():
 
         with pytest.raises(DatabaseError, match="cannot be reached"):
             require_current(engine)
+
+
+def test_a_database_of_a_newer_version_is_refused_in_plain_words(database):
+    with writing(database).begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+
+    for step in (require_current, migrate):
+        with pytest.raises(
+            DatabaseError, match=r"at revision 9999, which this version .* does not know \(it knows 0002\)"
+        ):
+            step(database)
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").touch()
+
+    with pytest.raises(DatabaseError, match=r"file/data cannot be made: Not a directory; see DIAMONDS_DATABASE_URL"):
+        open_database(Settings(database_url=f"sqlite:///{tmp_path}/file/data/d.db"))

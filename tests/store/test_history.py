@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from diamonds.errors import PromotionConflictError
+from diamonds.errors import DatabaseError, NoSuchModelError, PromotionConflictError
 from diamonds.store import history
 from diamonds.store.tables import Promotion, TrainingRun
 
@@ -141,6 +141,24 @@ def test_two_challengers_cannot_both_succeed_the_same_champion(database):
         history.promote(database, "linear", "r2", "also the first", previous_id=0)
 
     assert history.champion(database).version == "r1"
+
+
+def test_a_model_that_this_database_does_not_know_is_not_promoted(database):
+    """The entry would name no champion, and nothing could succeed it."""
+    with pytest.raises(NoSuchModelError, match="linear r9 was not promoted: no run of this database trained it"):
+        history.promote(database, "linear", "r9", "from elsewhere", previous_id=0)
+
+    assert history.champion(database) is None
+    run_with_model(database, "r1")
+    history.promote(database, "linear", "r1", "the first", previous_id=0)
+    assert history.champion(database).version == "r1"
+
+
+def test_of_two_runs_of_the_same_millisecond_the_second_is_told_to_run_again(database):
+    history.start_run(database, "r1", {}, {}, None)
+
+    with pytest.raises(DatabaseError, match="another run began in the same millisecond, r1: run this again"):
+        history.start_run(database, "r1", {}, {}, None)
 
 
 def test_entering_the_same_promotion_again_changes_nothing(database):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from kedro.io import AbstractDataset, DatasetError
@@ -13,16 +15,16 @@ if TYPE_CHECKING:
     from optuna.storages import RDBStorage
 
 
-class StudiesDataset(AbstractDataset[NoReturn, "RDBStorage"]):
+class StudiesDataset(AbstractDataset[NoReturn, "Callable[[], RDBStorage]"]):
     """Optuna's storage: a search reads and writes its own trials there, one by one."""
 
     def __init__(self, *, metadata: dict[str, Any] | None = None) -> None:
         """Need nothing: the environment says where the database is."""
         self.metadata = metadata
 
-    def load(self) -> RDBStorage:
-        """Open the storage."""
-        return open_studies(read_settings())
+    def load(self) -> Callable[[], RDBStorage]:
+        """What opens the storage, inside the step that needs it: where it fails, that model fails and no other."""
+        return partial(open_studies, read_settings())
 
     def save(self, data: NoReturn) -> None:  # noqa: ARG002 - Kedro's signature
         """Refuse: a search writes its trials itself."""

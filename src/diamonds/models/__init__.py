@@ -110,7 +110,7 @@ def _fold_by_fold(module: ModelModule, folds: Sequence[Fold]) -> CrossValidation
         maes: list[float] = []
         for (known, asked), (fitted_to, judged) in zip(inputs, folds, strict=True):
             predicted = module.build(params).fit(known, fitted_to["price"]).predict(asked)
-            maes.append(float((judged["price"] - predicted).abs().mean()))
+            maes.append(float((judged["price"] - predicted).abs().mean(skipna=False)))
             report(100 * len(maes) // len(folds), sum(maes) / len(maes))
         return sum(maes) / len(maes), params
 

@@ -1,24 +1,24 @@
 """Linear regression of log price on carat, length, and cut, color and clarity one by one."""
 
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, FiniteFloat
+from pydantic import BaseModel, Field, FiniteFloat
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
 from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
 
 from diamonds.effects import Array, Contributions, Explainer, frame
-from diamonds.features import last_step, on_log_price, one_hot_shares, one_hot_with
+from diamonds.features import NUMBERS, last_step, on_log_price, one_hot_shares, one_hot_with
 from diamonds.schema import GRADES
 
 
 class Params(BaseModel, extra="forbid"):
     """The measurements used beside the three grades."""
 
-    numbers: tuple[str, ...] = ("carat", "x")
+    numbers: tuple[Literal[NUMBERS], ...] = Field(default=("carat", "x"), min_length=1)  # type: ignore[valid-type]
 
 
 class Fitted(BaseModel, extra="forbid"):

@@ -143,7 +143,8 @@ def explainer(estimator: Any, training: pd.DataFrame) -> Explainer | None:  # no
 
 def _contributions(estimator: Any, trees: XGBRegressor, stones: pd.DataFrame) -> Contributions:  # noqa: ANN401
     """XGBoost's own contributions, whose last column is the base, brought from columns back to features."""
-    columns = DMatrix(estimator.regressor_[0].transform(stones), nthread=trees.n_jobs)
+    finite = np.finfo(np.float32)  # a matrix refuses what is endless, as the density of a stone without volume
+    columns = DMatrix(estimator.regressor_[0].transform(stones).clip(finite.min, finite.max), nthread=trees.n_jobs)
     found = trees.get_booster().predict(columns, pred_contribs=True).astype(float)
     effects = frame(found[:, :-1] @ ranks_and_shape_shares(), stones.index)
     return Contributions(float(found[0, -1]), effects, logarithmic=estimator.func is np.log)

@@ -15,7 +15,7 @@ from diamonds import models
 from diamonds.effects import Explainer, Explanation, explanations, sampling
 from diamonds.features import Proportions
 from diamonds.intervals import ConformalBand
-from diamonds.schema import FEATURES, GRADES, MEASUREMENTS, contradictions
+from diamonds.schema import FEATURES, GRADES, MEASUREMENTS, MEASURES, contradictions
 
 if TYPE_CHECKING:
     from sklearn.base import RegressorMixin
@@ -23,12 +23,15 @@ if TYPE_CHECKING:
 
 #: In dollars: no model quotes less, whatever it computes for a stone unlike those it has seen.
 LEAST_PRICE = 1.0
+#: In dollars: nor more, so that a stone of impossible measures has a price that can be written.
+MOST_PRICE = MEASURES["price"].most
 
 
 def dollars(estimator: RegressorMixin, stones: pd.DataFrame) -> pd.Series[float]:
-    """What the estimator computes for completely described stones, in dollars, at least `LEAST_PRICE`."""
-    computed = np.asarray(estimator.predict(stones[list(FEATURES)]), dtype=float)
-    return pd.Series(np.maximum(computed, LEAST_PRICE), index=stones.index, name="price")
+    """What the estimator computes for completely described stones, in dollars, from `LEAST_PRICE` to `MOST_PRICE`."""
+    with np.errstate(over="ignore"):  # what is endless is capped
+        computed = np.asarray(estimator.predict(stones[list(FEATURES)]), dtype=float)
+    return pd.Series(np.clip(computed, LEAST_PRICE, MOST_PRICE), index=stones.index, name="price")
 
 
 def _log_price(estimator: RegressorMixin, stones: pd.DataFrame) -> NDArray[np.float64]:
@@ -96,7 +99,8 @@ class Pricer:
         narrow = self.band.bounds(stones["carat"], price)
         wide = self.guessed_band.bounds(stones["carat"], price)
         low, high = (of_guessed.where(guessed, measured) for measured, of_guessed in zip(narrow, wide, strict=True))
-        return pd.DataFrame({"price": price, "low": low, "high": high}).round(2)
+        quoted = pd.DataFrame({"price": price, "low": low, "high": high}).round(2)
+        return quoted.clip(lower=0.01)  # a band that began at nothing would be endlessly wide
 
     def explain(self, stones: pd.DataFrame) -> list[Explanation]:
         """Say how the price of each stone comes about; missing measurements are NaN.

@@ -36,7 +36,7 @@ def open_database(settings: Settings) -> Engine:
             patience = PATIENCE if url.get_driver_name() == "psycopg" else {}
             return create_engine(url, pool_pre_ping=True, connect_args=patience)
         if url.database and url.database != ":memory:":
-            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+            _make_folder(Path(url.database).parent)
         engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
     except (ArgumentError, NoSuchModuleError, ImportError) as error:
         raise ConfigurationError(
@@ -46,6 +46,13 @@ def open_database(settings: Settings) -> Engine:
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin)
     return engine
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DatabaseError(f"{folder} cannot be made: {error.strerror}; see DIAMONDS_DATABASE_URL") from error
 
 
 def migrate(engine: Engine) -> tuple[str | None, str]:
@@ -60,7 +67,7 @@ def migrate(engine: Engine) -> tuple[str | None, str]:
     with _reachable(writing(engine)) as connection:
         if engine.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
-        before = _current(connection)
+        before = _known(_current(connection))
         config = _config()
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
@@ -76,7 +83,7 @@ def require_current(engine: Engine) -> None:
         SchemaBehindError: It is behind; the message says what to run.
     """
     with _reachable(engine) as connection:
-        current = _current(connection)
+        current = _known(_current(connection))
     if current == _head():
         return
     if engine.dialect.name != "sqlite":
@@ -104,6 +111,18 @@ def _config() -> Config:
 
 def _head() -> str:
     return str(ScriptDirectory.from_config(_config()).get_current_head())
+
+
+def _known(revision: str | None) -> str | None:
+    """The revision, if this version of the project has it."""
+    if revision is not None and revision not in {
+        each.revision for each in ScriptDirectory.from_config(_config()).walk_revisions()
+    }:
+        raise DatabaseError(
+            f"the database is at revision {revision}, which this version of the project does not know (it knows"
+            f" {_head()}): a newer one made its tables; use that, or another DIAMONDS_DATABASE_URL"
+        )
+    return revision
 
 
 def _current(connection: Connection) -> str | None:

@@ -13,7 +13,7 @@ from sqlalchemy import Engine, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from diamonds.errors import NoSuchModelError, PromotionConflictError
+from diamonds.errors import DatabaseError, NoSuchModelError, PromotionConflictError
 from diamonds.store.database import writing
 from diamonds.store.tables import Promotion, TrainedModel, TrainingRun
 
@@ -46,18 +46,21 @@ def start_run(
     code_version: str | None,
 ) -> None:
     """Enter a run that begins now."""
-    with Session(writing(engine)) as session, session.begin():
-        session.add(
-            TrainingRun(
-                id=run_id,
-                started_at=datetime.now(UTC),
-                outcome=RUNNING,
-                process=_this_process(),
-                selection=dict(selection),
-                parameters=dict(parameters),
-                code_version=code_version,
+    try:
+        with Session(writing(engine)) as session, session.begin():
+            session.add(
+                TrainingRun(
+                    id=run_id,
+                    started_at=datetime.now(UTC),
+                    outcome=RUNNING,
+                    process=_this_process(),
+                    selection=dict(selection),
+                    parameters=dict(parameters),
+                    code_version=code_version,
+                )
             )
-        )
+    except IntegrityError as error:
+        raise DatabaseError(f"another run began in the same millisecond, {run_id}: run this again") from error
 
 
 def update_run(engine: Engine, run_id: str, **values: Any) -> None:  # noqa: ANN401 - columns of training_run
@@ -124,8 +127,14 @@ def promote(engine: Engine, name: str, version: str, reason: str, previous_id: i
     Entering the same promotion again changes nothing.
 
     Raises:
+        NoSuchModelError: This database knows no run that trained the model; nothing was entered.
         PromotionConflictError: Another promotion succeeded it in the meantime.
     """
+    if trained_model(engine, name, version) is None:
+        raise NoSuchModelError(
+            f"{name} {version} was not promoted: no run of this database trained it;"
+            " `kedro run` trains anew, or see DIAMONDS_DATABASE_URL"
+        )
     try:
         with Session(writing(engine)) as session, session.begin():
             before = session.get(Promotion, previous_id)

@@ -248,6 +248,8 @@ def test_stones_that_the_champion_has_learned_from_judge_neither(holdout):
 
     assert decision["promote"]
     assert decision["champion"] == pytest.approx(unknown["carat"].mean() * 1000, abs=0.01)
+    assert decision["challenger"] == pytest.approx(unknown["carat"].mean() * 100, abs=0.01)
+    assert f"xgboost with MAE ${decision['challenger']:,.2f} beats" in decision["reason"]
     assert f"on the same {len(unknown):,} stones" in decision["reason"]
 
 
@@ -260,3 +262,23 @@ def test_a_champion_that_has_learned_from_nearly_all_that_judge_stays_and_the_re
         "cannot be compared with the champion linear, which has learned from all but 30 of the stones held out:"
         " the split has changed; `diamonds champion set` decides by hand"
     )
+
+
+def test_models_judged_on_different_holdouts_are_not_ranked(holdout):
+    judged = [
+        nodes.evaluate(pricer(holdout, 5100, name), stones)[0]
+        for name, stones in (("linear", holdout), ("xgboost", holdout.head(500)))
+    ]
+
+    with pytest.raises(ModelError, match=r"not judged on the same holdout.* linear v2 on \w{12}, xgboost v2 on \w{12}"):
+        nodes.rank(RULE, *judged)
+
+
+def test_quotes_of_another_holdout_decide_nothing(holdout):
+    metrics, quotes = nodes.evaluate(pricer(holdout, 4900, "xgboost"), holdout)
+
+    with pytest.raises(ModelError, match=r"xgboost v2 was judged on another holdout .* judges it anew"):
+        nodes.judge(
+            nodes.rank(RULE, metrics), holdout.sample(frac=1, random_state=1).reset_index(drop=True),
+            champion(pricer(holdout, 4000)), RULE, quotes_of_xgboost=quotes,
+        )  # fmt: skip

@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from diamonds import models
 from diamonds.config import Settings
-from diamonds.errors import ConfigurationError
+from diamonds.errors import ConfigurationError, DatabaseError, ModelError
 from diamonds.models import xgboost
 from diamonds.pipelines.training.search import search
 from diamonds.pipelines.training.tuning import Tuning
@@ -51,13 +51,14 @@ def test_a_search_of_so_many_trials_on_the_same_stones_gives_the_same_twice(fold
     assert len({str(params) for params in tried(first)}) == 4
 
 
-def test_a_search_that_goes_on_is_the_search_that_never_stopped(folds):
+@pytest.mark.parametrize("pruner", ["median", "hyperband"])
+def test_a_search_that_goes_on_is_the_search_that_never_stopped(folds, pruner):
+    params = PARAMS.model_copy(update={"n_estimators": 150})
     storage = InMemoryStorage()
-    quickly(folds, storage, trials=2)
+    for _ in range(3):
+        continued = quickly(folds, storage, trials=2, params=params, pruner=pruner)
 
-    continued = quickly(folds, storage, trials=2)
-
-    assert continued == quickly(folds, InMemoryStorage(), trials=4)
+    assert continued == quickly(folds, InMemoryStorage(), trials=6, params=params, pruner=pruner)
 
 
 def test_another_seed_tries_other_parameters(folds):
@@ -110,7 +111,7 @@ def test_a_trial_that_is_behind_is_given_up_half_way(folds, pruner):
     trials = optuna.load_study(study_name=found["study"], storage=storage).trials
     pruned = [trial for trial in trials if trial.state.name == "PRUNED"]
     assert pruned
-    assert all(max(trial.intermediate_values) < 100 for trial in pruned)
+    assert all(30 <= max(trial.intermediate_values) < 100 for trial in pruned)
 
 
 def test_without_a_pruner_none_is_given_up(folds):
@@ -236,6 +237,54 @@ def test_a_model_without_a_way_of_its_own_is_fitted_to_each_fold(stones):
     assert params == linear.Params()
 
 
+def test_an_entry_whose_trial_was_cut_off_is_tried_again(folds, monkeypatch):
+    storage = InMemoryStorage()
+
+    def interrupted(self, params, report):
+        signal.raise_signal(signal.SIGINT)
+        report(10, 300.0)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(xgboost.cross_validation, "__call__", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            quickly(folds, storage)
+
+    found = quickly(folds, storage, trials=2)
+
+    assert [trial["state"] for trial in found["trials"]] == ["FAIL", "COMPLETE", "COMPLETE"]
+    assert tried(found)[1] == {name: PARAMS.model_dump()[name] for name in tried(found)[1]}
+
+
+def test_parameters_that_price_no_stone_end_the_search_and_not_go_on_for_ever(folds, monkeypatch):
+    monkeypatch.setattr(xgboost.cross_validation, "__call__", lambda self, params, report: (np.nan, params))
+
+    with pytest.raises(ModelError, match="trial 0 was judged with an error of nan: the model computes no prices"):
+        quickly(folds, InMemoryStorage())
+
+
+def test_a_stone_that_a_model_cannot_price_is_not_passed_over(stones):
+    class Modest:
+        Params = models.get("median").Params
+
+        @staticmethod
+        def build(params):
+            return SmallStonesOnly()
+
+    mae, _ = models.cross_validation(Modest, folds_of(stones))(Modest.Params(), silent)
+
+    assert np.isnan(mae)
+
+
+class SmallStonesOnly:
+    """Knows no price beyond half a carat."""
+
+    def fit(self, stones, prices):
+        return self
+
+    def predict(self, stones):
+        return np.where(stones["carat"] > 0.5, np.nan, 500.0)
+
+
 # Kept in the database.
 
 
@@ -304,3 +353,19 @@ def test_a_trial_of_a_search_that_was_killed_is_given_up(opened, folds):
 
     assert [trial["state"] for trial in found["trials"]][:2] == ["COMPLETE", "FAIL"]
     assert len(found["trials"]) == 4
+
+
+@pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
+def test_a_database_that_is_lost_on_the_way_is_said_to_be_lost(opened, folds, monkeypatch):
+    storage = opened()
+    whole = xgboost.cross_validation.__call__
+
+    def lost(self, params, report):
+        with storage.engine.begin() as connection:
+            connection.execute(text("DROP TABLE trial_values"))
+        return whole(self, params, report)
+
+    monkeypatch.setattr(xgboost.cross_validation, "__call__", lost)
+
+    with pytest.raises(DatabaseError, match=r"the search lost its database: .*no such table: trial_values"):
+        quickly(folds, storage)

@@ -83,9 +83,19 @@ def rank(promotion: Promotion, *metrics: dict[str, Any] | Failure) -> list[dict[
     Raises:
         ModelError: There is none.
     """
-    rows = [{"model": each["model"], "version": each["version"], **each["overall"]} for each in succeeded(*metrics)]
-    if not rows:
+    judged = succeeded(*metrics)
+    if not judged:
         raise ModelError("no model could be trained and judged: see each model's error in `diamonds history`")
+    if len({each["holdout"] for each in judged}) > 1:
+        raise ModelError(
+            "the models were not judged on the same holdout, so that they cannot be ranked: "
+            + ", ".join(f"{each['model']} {each['version']} on {each['holdout'][:12]}" for each in judged)
+            + "; `kedro run --pipelines=evaluation` judges all on the present one"
+        )
+    rows = [
+        {"model": each["model"], "version": each["version"], "holdout": each["holdout"], **each["overall"]}
+        for each in judged
+    ]
     return sorted(rows, key=lambda row: float(row[promotion.metric]))
 
 
@@ -112,6 +122,11 @@ def judge(
         one sentence, and the entry of the champion it was judged against.
     """
     best = leaderboard[0]
+    if best["holdout"] != frame_hash(holdout):
+        raise ModelError(
+            f"{best['model']} {best['version']} was judged on another holdout than the present one:"
+            " `kedro run --pipelines=evaluation` judges it anew"
+        )
     decision = {
         "model": best["model"],
         "version": best["version"],
@@ -134,7 +149,8 @@ def judge(
         return decision | {"promote": False, "reason": f"{name} {_no_judges(champion.pricer, int(unseen.sum()))}"}
     holdout, quoted = holdout[unseen], quotes[quotes_of(best["model"])][unseen]
     prices = _side_by_side(holdout, quoted, champion.pricer)
-    standing = errors(prices["actual"], prices["champion"])[promotion.metric]
+    ours, standing = (errors(prices["actual"], prices[each])[promotion.metric] for each in COMPARED)
+    name = f"{best['model']} with {_shown(promotion.metric, ours)}"
     gain = paired_gain(
         prices,
         promotion.metric,
@@ -146,6 +162,7 @@ def judge(
     compared = f"the champion {champion.pricer.name} with {_shown(promotion.metric, standing)}"
     return decision | {
         "promote": gain.sureness >= promotion.sure and lost is None,
+        "challenger": ours,
         "champion": standing,
         "gain": asdict(gain),
         "reason": f"{name} {_verdict(compared, gain, lost, len(holdout), promotion)}",

@@ -12,6 +12,7 @@ from diamonds.features import Proportions, only_four_cs
 from diamonds.intervals import ConformalBand
 from diamonds.pipelines.training.tuning import Tuning
 from diamonds.pricer import Pricer, TrainingSummary, dollars
+from diamonds.pricer.estimator import dump, restore
 from diamonds.schema import FEATURES
 
 
@@ -44,14 +45,14 @@ def tuning(name: str) -> Callable[..., dict[str, Any]]:
         train: pd.DataFrame,
         params: BaseModel,
         tuning: Tuning,
-        studies: Any,  # noqa: ANN401 - Optuna's storage, which is slow to import
+        studies: Any,  # noqa: ANN401 - opens Optuna's storage
     ) -> dict[str, Any]:
         if not models.is_tuned(module):
             return {"params": params.model_dump(mode="json"), "trials": []}
         from diamonds.pipelines.training.search import search
 
         folds = [(train.iloc[known], train.iloc[judged]) for known, judged in _folds(train, tuning.folds, tuning.seed)]
-        return search(name, folds, params, tuning, studies)
+        return search(name, folds, params, tuning, studies())
 
     tune.__annotations__["params"] = module.Params  # Kedro checks the model's entry against it before any node runs
     return tune
@@ -65,7 +66,7 @@ def plotting_search(name: str) -> Callable[..., Any]:
 
         from diamonds.pipelines.training.figures import figures_of
 
-        return figures_of(name, optuna.load_study(study_name=chosen["study"], storage=studies))
+        return figures_of(name, optuna.load_study(study_name=chosen["study"], storage=studies()))
 
     return plot_search
 
@@ -93,6 +94,7 @@ def calibrating(name: str) -> Callable[..., Pricer]:
     ) -> Pricer:
         params = module.Params.model_validate(chosen["params"])
         measured, guessed = _out_of_fold(module, train, params, calibration)
+        restore(name, dump(name, estimator))  # what cannot be saved and loaded fails here, and this model alone
         return Pricer(
             name=name,
             estimator=estimator,

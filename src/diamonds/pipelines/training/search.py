@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 import signal
 import threading
 import warnings
@@ -21,7 +22,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from diamonds import features, models
-from diamonds.errors import ConfigurationError
+from diamonds.errors import ConfigurationError, DatabaseError, ModelError
 from diamonds.pipelines.training.tuning import Tuning
 from diamonds.schema import frame_hash
 
@@ -33,7 +34,7 @@ NOT_COMPARED = {"n_jobs"}
 WARM_UP = 30
 PRUNERS = {
     "median": lambda: optuna.pruners.MedianPruner(n_startup_trials=3, n_warmup_steps=WARM_UP),
-    "hyperband": optuna.pruners.HyperbandPruner,
+    "hyperband": lambda: optuna.pruners.HyperbandPruner(min_resource=WARM_UP, max_resource=100),
     "none": optuna.pruners.NopPruner,
 }
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
@@ -68,26 +69,34 @@ def search(
             if interrupt.came:
                 raise _InterruptedError
             trial.report(mae, percent)
-            if trial.should_prune():
+            if percent < 100 and trial.should_prune():  # noqa: PLR2004 - what is whole is not given up
                 raise optuna.TrialPruned
 
         mae, learned = validate(module.suggest(trial, params), report)  # type: ignore[attr-defined]
+        if not math.isfinite(mae):  # Optuna would fail the trial in silence, and the search never reach its goal
+            raise ModelError(f"trial {trial.number} was judged with an error of {mae}: the model computes no prices")
         trial.set_user_attr("params", learned.model_dump(mode="json", exclude=NOT_COMPARED))
         return mae
 
     before = len(study.get_trials(deepcopy=False, states=ENDED))
     with interrupt, _Bar(name, before, tuning.trials) as bar:
-        study.optimize(
-            objective,
-            timeout=tuning.timeout,
-            catch=_InterruptedError,
-            callbacks=[bar.advance, _until(before + tuning.trials, interrupt)],
-        )
+        try:
+            study.optimize(
+                objective,
+                timeout=tuning.timeout,
+                catch=_InterruptedError,
+                callbacks=[bar.advance, _until(before + tuning.trials, interrupt)],
+            )
+        except (UnboundLocalError, optuna.exceptions.StorageInternalError) as error:
+            # Where a trial's end cannot be written, Optuna trips over a variable of its own
+            lost = error.__context__ if isinstance(error, UnboundLocalError) else error
+            reason = (lost and lost.__cause__) or lost or error
+            raise DatabaseError(f"the search lost its database: {reason}") from error
     if interrupt.came:
         if not study.get_trials(deepcopy=False, states=[TrialState.COMPLETE]):
             raise KeyboardInterrupt
         logger.warning("%s: the search was interrupted; going on with the best so far", name)
-    _log(name, study, before, tuning)
+    _log(name, study, before, tuning, interrupted=interrupt.came)
     return {
         "params": params.model_copy(update=study.best_trial.user_attrs["params"]).model_dump(mode="json"),
         "cross_validated_mae": study.best_value,
@@ -157,10 +166,16 @@ def _study(study_name: str, tuning: Tuning, storage: optuna.storages.BaseStorage
 def _enqueue(
     study: optuna.Study, candidates: list[dict[str, Any] | None], space: dict[str, BaseDistribution]
 ) -> None:  # fmt: skip
-    """Let the study begin with the candidates that lie in its space."""
+    """Let the study begin with the candidates that lie in its space; one whose trial was cut off is tried again."""
+    states = (*ENDED, TrialState.WAITING, TrialState.RUNNING)
+    trials = study.get_trials(deepcopy=False, states=states)
+    known = [trial.system_attrs.get("fixed_params", trial.params) for trial in trials]
     for values in candidates:
         if values and all(parameter in values and _holds(space[parameter], values[parameter]) for parameter in space):
-            study.enqueue_trial({parameter: values[parameter] for parameter in space}, skip_if_exists=True)
+            candidate = {parameter: values[parameter] for parameter in space}
+            if candidate not in known:
+                study.enqueue_trial(candidate)
+                known.append(candidate)
 
 
 def _last_best(study: optuna.Study, storage: optuna.storages.BaseStorage) -> dict[str, Any] | None:
@@ -216,11 +231,14 @@ class _Interrupt:
         self.came = False
 
     def __enter__(self) -> None:
-        if threading.current_thread() is threading.main_thread():
-            self._before = signal.signal(signal.SIGINT, self._keep)
+        self._before = signal.getsignal(signal.SIGINT)
+        in_main = threading.current_thread() is threading.main_thread()
+        self._kept = in_main and self._before is not signal.SIG_IGN  # as in the background of a script
+        if self._kept:
+            signal.signal(signal.SIGINT, self._keep)
 
     def __exit__(self, *_: object) -> None:
-        if threading.current_thread() is threading.main_thread():
+        if self._kept:
             signal.signal(signal.SIGINT, self._before)
 
     def _keep(self, *_: object) -> None:
@@ -238,14 +256,18 @@ def _until(goal: int, interrupt: _Interrupt) -> Any:  # noqa: ANN401 - Optuna's 
     return stop
 
 
-def _log(name: str, study: optuna.Study, before: int, tuning: Tuning) -> None:
+def _log(name: str, study: optuna.Study, before: int, tuning: Tuning, *, interrupted: bool) -> None:
     ended = study.get_trials(deepcopy=False, states=ENDED)
     pruned = sum(trial.state == TrialState.PRUNED for trial in ended)
     logger.info(
         "%s: %d trials, %d of them pruned, %d from before; the best cross-validated MAE is $%.2f",
         *(name, len(ended), pruned, before, study.best_value),
     )
-    if len(ended) < before + tuning.trials:
+    under_way = len(study.get_trials(deepcopy=False, states=[TrialState.RUNNING]))
+    if len(ended) + under_way >= before + tuning.trials:
+        if under_way:
+            logger.info("%s: %d further trials are under way in other processes, or were cut off", name, under_way)
+    elif not interrupted:
         logger.warning(
             "%s: the search ended after %d of %d trials; its timeout is %s s",
             *(name, len(ended) - before, tuning.trials, tuning.timeout or "not set:"),
