@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
@@ -137,10 +139,24 @@ def _prepare_sqlite(connection: Any, record: object) -> None:  # noqa: ANN401 - 
 def set_pragmas(connection: Any, record: object) -> None:  # noqa: ANN401, ARG001 - SQLAlchemy's event
     """Let readers and a writer of a new SQLite connection go side by side, and commits not wait for the disk."""
     cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
+    _keep_log_ahead(cursor)
     cursor.execute("PRAGMA synchronous=NORMAL")
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.close()
+
+
+def _keep_log_ahead(cursor: sqlite3.Cursor) -> None:
+    """Turn SQLite's write-ahead log on; of several that do so to a new file, SQLite lets none wait for the other."""
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def writing(engine: Engine) -> Engine:
