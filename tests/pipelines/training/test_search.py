@@ -105,7 +105,7 @@ def test_other_threads_make_no_other_study_and_another_number_of_trees_does(fold
 
 @pytest.mark.parametrize("pruner", ["median", "hyperband"])
 def test_a_trial_that_is_behind_is_given_up_half_way(folds, pruner):
-    params = PARAMS.model_copy(update={"n_estimators": 150})
+    params = PARAMS.model_copy(update={"n_estimators": 300})
     storage = InMemoryStorage()
 
     found = quickly(folds, storage, trials=8, params=params, pruner=pruner)
