@@ -15,6 +15,7 @@ from diamonds.errors import ConfigurationError, DatabaseError, ModelError
 from diamonds.models import xgboost
 from diamonds.pipelines.training.search import search
 from diamonds.pipelines.training.tuning import Tuning
+from diamonds.store.database import migrate, open_database
 from diamonds.store.studies import open_studies
 
 PARAMS = xgboost.Params(n_estimators=60, learning_rate=0.08, max_depth=5, n_jobs=1)
@@ -292,8 +293,13 @@ class SmallStonesOnly:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def settings(request, tmp_path):
+    """Those of a database that has the project's own tables, whose version table Optuna's would clash with."""
     url = f"sqlite:///{tmp_path}/d.db" if request.param == "sqlite" else request.getfixturevalue("postgresql_url")
-    return Settings(database_url=url)
+    settings = Settings(database_url=url)
+    engine = open_database(settings)
+    migrate(engine)
+    engine.dispose()
+    return settings
 
 
 @pytest.fixture
