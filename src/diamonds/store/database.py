@@ -131,13 +131,8 @@ def _current(connection: Connection) -> str | None:
     return MigrationContext.configure(connection).get_current_revision()
 
 
-def _prepare_sqlite(connection: Any, record: object) -> None:  # noqa: ANN401 - SQLAlchemy's event
+def _prepare_sqlite(connection: Any, record: object) -> None:  # noqa: ANN401, ARG001 - SQLAlchemy's event
     connection.isolation_level = None  # transactions are begun by `_begin`, DDL among them
-    set_pragmas(connection, record)
-
-
-def set_pragmas(connection: Any, record: object) -> None:  # noqa: ANN401, ARG001 - SQLAlchemy's event
-    """Let readers and a writer of a new SQLite connection go side by side, and commits not wait for the disk."""
     cursor = connection.cursor()
     _keep_log_ahead(cursor)
     cursor.execute("PRAGMA synchronous=NORMAL")
@@ -165,6 +160,15 @@ def writing(engine: Engine) -> Engine:
     A transaction that reads first could not take it later.
     """
     return engine.execution_options(writing=True)
+
+
+def take_turns(engine: Engine) -> None:
+    """Let every transaction of this SQLite engine, of whoever's making, take the write lock as it begins.
+
+    Two searches that read the same waiting trial would otherwise both take it: SQLite locks no rows.
+    """
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
 
 
 def _begin(connection: Connection) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Engine, event, make_url, text
+from sqlalchemy import Engine, make_url, text
 
 from diamonds.config import Settings
-from diamonds.store.database import BUSY_SECONDS, PATIENCE, open_database, set_pragmas, writing
+from diamonds.store.database import BUSY_SECONDS, PATIENCE, open_database, take_turns, writing
 
 if TYPE_CHECKING:
     from optuna.storages import RDBStorage
@@ -51,7 +51,7 @@ def _storage(engine: Engine) -> RDBStorage:
         storage = RDBStorage(_url(engine), _engine_options(engine), heartbeat_interval=HEARTBEAT_SECONDS)
     if engine.dialect.name == "sqlite":
         storage.engine.dispose()
-        event.listen(storage.engine, "connect", set_pragmas)
+        take_turns(storage.engine)
     return storage
 
 
