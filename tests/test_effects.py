@@ -8,18 +8,8 @@ from hypothesis import strategies as st
 
 from diamonds.effects import Contributions, explanations, frame, importances, sampling
 from diamonds.schema import FEATURES
+from project import STONE
 
-STONE = {
-    "carat": 1.0,
-    "cut": "Ideal",
-    "color": "G",
-    "clarity": "VS2",
-    "depth": 61.8,
-    "table": 57.0,
-    "x": 6.4,
-    "y": 6.4,
-    "z": 3.96,
-}
 NINE = len(FEATURES)
 effects_of_a_stone = st.lists(st.floats(-2, 2), min_size=NINE, max_size=NINE)
 

@@ -13,18 +13,7 @@ from diamonds.features import Proportions, only_four_cs
 from diamonds.intervals import ConformalBand
 from diamonds.pricer import Pricer, TrainingSummary, load, save
 from diamonds.schema import FEATURES, MEASUREMENTS
-
-STONE = {
-    "carat": 1.0,
-    "cut": "Ideal",
-    "color": "G",
-    "clarity": "VS2",
-    "depth": 61.8,
-    "table": 57.0,
-    "x": 6.4,
-    "y": 6.4,
-    "z": 3.96,
-}
+from project import STONE
 
 
 def make(stones, estimator=None):

@@ -38,9 +38,7 @@ def attempt(model: str, step: Callable[..., Any], outputs: int = 1) -> Callable[
             except Exception as error:
                 failed = Failure(model, _plain(error))
                 known = isinstance(error, DiamondsError)
-                logger.error(
-                    "%s failed, the other models go on: %s", model, failed.error, exc_info=None if known else error
-                )
+                logger.error("%s failed: %s", model, failed.error, exc_info=None if known else error)
         return failed if outputs == 1 else (failed,) * outputs
 
     return tried

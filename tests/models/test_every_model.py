@@ -16,21 +16,12 @@ from diamonds.intervals import ConformalBand
 from diamonds.metrics import errors
 from diamonds.pricer import Pricer, TrainingSummary, load, save
 from diamonds.schema import FEATURES
+from project import STONE
 
 every_model = pytest.mark.parametrize("name", models.available())
 better_than_the_floor = pytest.mark.parametrize("name", [name for name in models.available() if name != "median"])
 
-USUAL = {
-    "carat": 1.0,
-    "cut": "Very Good",
-    "color": "G",
-    "clarity": "VS2",
-    "depth": 61.8,
-    "table": 57.0,
-    "x": 6.4,
-    "y": 6.4,
-    "z": 3.96,
-}
+USUAL = STONE | {"cut": "Very Good"}
 
 
 @pytest.fixture(scope="module")

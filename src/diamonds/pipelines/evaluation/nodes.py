@@ -81,7 +81,7 @@ def rank(promotion: Promotion, *metrics: dict[str, Any] | Failure) -> list[dict[
     """The models of this run that could be trained and judged, the best first.
 
     Raises:
-        ModelError: There is none.
+        ModelError: There is none, or they were not judged on the same holdout.
     """
     judged = succeeded(*metrics)
     if not judged:
@@ -120,6 +120,9 @@ def judge(
     Returns:
         `promote`, the challenger's `model` and `version`, both errors, the gain with its interval, the `reason` in
         one sentence, and the entry of the champion it was judged against.
+
+    Raises:
+        ModelError: The best was judged on another holdout than this.
     """
     best = leaderboard[0]
     if best["holdout"] != frame_hash(holdout):

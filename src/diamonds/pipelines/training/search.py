@@ -10,6 +10,8 @@ import signal
 import threading
 import warnings
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +56,8 @@ def search(
 
     Raises:
         ConfigurationError: The entry lies outside the search space.
+        DatabaseError: The database went away.
+        ModelError: A trial's error is no number.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     module = models.get(name)
@@ -61,7 +65,6 @@ def search(
     study = _study(f"{name}-{_digest(module, folds, params, space, tuning)}", tuning, storage)
     _enqueue(study, [params.model_dump(), _last_best(study, storage)], space)
     validate = models.cross_validation(module, folds)
-
     interrupt = _Interrupt()
 
     def objective(trial: Trial) -> float:
@@ -79,24 +82,23 @@ def search(
         return mae
 
     before = len(study.get_trials(deepcopy=False, states=ENDED))
-    with interrupt, _Bar(name, before, tuning.trials) as bar:
-        try:
-            study.optimize(
-                objective,
-                timeout=tuning.timeout,
-                catch=_InterruptedError,
-                callbacks=[bar.advance, _until(before + tuning.trials, interrupt)],
-            )
-        except (UnboundLocalError, optuna.exceptions.StorageInternalError) as error:
-            # Where a trial's end cannot be written, Optuna trips over a variable of its own
-            lost = error.__context__ if isinstance(error, UnboundLocalError) else error
-            reason = (lost and lost.__cause__) or lost or error
-            raise DatabaseError(f"the search lost its database: {reason}") from error
+    with interrupt, _Bar(name, before, tuning.trials) as bar, _plain_loss():
+        study.optimize(
+            objective,
+            timeout=tuning.timeout,
+            catch=_InterruptedError,
+            callbacks=[bar.advance, _until(before + tuning.trials, interrupt)],
+        )
     if interrupt.came:
         if not study.get_trials(deepcopy=False, states=[TrialState.COMPLETE]):
             raise KeyboardInterrupt
         logger.warning("%s: the search was interrupted; going on with the best so far", name)
     _log(name, study, before, tuning, interrupted=interrupt.came)
+    return _found(study, params)
+
+
+def _found(study: optuna.Study, params: BaseModel) -> dict[str, Any]:
+    """What a search found, as JSON can hold it."""
     return {
         "params": params.model_copy(update=study.best_trial.user_attrs["params"]).model_dump(mode="json"),
         "cross_validated_mae": study.best_value,
@@ -106,6 +108,18 @@ def search(
             for trial in study.trials
         ],
     }
+
+
+@contextmanager
+def _plain_loss() -> Iterator[None]:
+    """Say in plain words that the database went away."""
+    try:
+        yield
+    except (UnboundLocalError, optuna.exceptions.StorageInternalError) as error:
+        # Where a trial's end cannot be written, Optuna trips over a variable of its own
+        lost = error.__context__ if isinstance(error, UnboundLocalError) else error
+        reason = (lost and lost.__cause__) or lost or error
+        raise DatabaseError(f"the search lost its database: {reason}") from error
 
 
 def _space(name: str, params: BaseModel) -> dict[str, BaseDistribution]:
