@@ -12,7 +12,7 @@ from diamonds.errors import ArtefactError
 from diamonds.features import Proportions, only_four_cs
 from diamonds.intervals import ConformalBand
 from diamonds.pricer import Pricer, TrainingSummary, load, save
-from diamonds.schema import FEATURES, MEASUREMENTS
+from diamonds.schema import FEATURES, MEASUREMENTS, REQUIRED
 from project import STONE
 
 
@@ -172,12 +172,48 @@ def test_what_was_not_given_is_named(pricer):
 
 def test_what_lies_beyond_the_training_data_is_named(pricer, stones):
     assert pricer.outside(STONE) == []
-    assert pricer.outside(STONE | {"carat": stones["carat"].max() + 0.01, "table": 20.0}) == ["carat", "table"]
+    assert pricer.outside({"carat": stones["carat"].max() + 0.01, "table": 20.0}) == ["carat", "table"]
 
 
 def test_a_size_that_contradicts_the_weight_is_named(pricer):
     """It may lie inside the range of the training data all the same."""
-    assert pricer.outside(STONE | {"carat": 0.3, "x": 9.0}) == ["x"]
+    four_cs = {field: STONE[field] for field in REQUIRED}
+
+    assert pricer.outside(four_cs | {"carat": 1.1, "x": 4.0}) == ["x"]
+    assert pricer.outside(four_cs | {"carat": 1.1, "x": 6.6}) == []
+    assert pricer.outside(four_cs | {"carat": 0.3, "x": 9.0, "z": 2.7}) == ["x"]
+
+
+def test_a_depth_that_contradicts_the_sizes_is_named(pricer):
+    assert pricer.outside(STONE | {"depth": 58.0}) == ["depth"]
+    assert pricer.outside(STONE | {"depth": 62.0}) == []
+
+
+def test_hardly_any_stone_that_was_not_learned_from_contradicts_itself(classic):
+    train, honest = classic.iloc[::5], classic.drop(classic.index[::5])
+    summary = TrainingSummary.of(train, {}, "f")
+    everything = dict.fromkeys(summary.ranges, (0.0, np.inf))
+
+    named = dataclasses.replace(summary, ranges=everything).outside_many(honest)
+
+    assert 0 < sum(map(bool, named)) / len(named) < 0.002
+
+
+def test_what_is_outside_is_the_same_for_one_stone_and_for_many(pricer, classic):
+    strange = classic.sample(2000, random_state=7).assign(carat=lambda stones: stones["carat"] * 1.2)
+    rng = np.random.default_rng(7)
+    for measurement in MEASUREMENTS:
+        strange.loc[rng.random(len(strange)) < 0.3, measurement] = np.nan
+
+    many = pricer.outside_many(strange)
+
+    described = [_without_gaps(stone) for stone in strange.to_dict("records")]
+    assert many == [pricer.outside(stone) for stone in described]
+    assert {"carat", "depth", "x", "y", "z"} <= {field for fields in many for field in fields}
+
+
+def _without_gaps(stone):
+    return {field: value for field, value in stone.items() if value == value}
 
 
 def test_saving_never_overwrites(pricer, saved):

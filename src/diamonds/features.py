@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -26,6 +27,15 @@ SHAPE_IS_MADE_OF = {
     "elongation": ("x", "y"),
     "depth_gap": ("depth", "x", "y", "z"),
 }
+#: The least number is the worst grade's: its place in `GRADES`.
+RANKS = {field: {grade: float(rank) for rank, grade in enumerate(grades)} for field, grades in GRADES.items()}
+#: A feature of this size does not fit into the float32 of trees.
+TOO_LARGE = 1e38
+
+#: What is known of each cut, as it comes in a row.
+_USUAL = ("depth", "table", "density")
+
+Number = TypeVar("Number", float, "pd.Series[float]", NDArray[np.float64])
 
 
 def one_hot_with(numbers: Sequence[str]) -> ColumnTransformer:
@@ -98,17 +108,61 @@ def shape(stones: pd.DataFrame) -> pd.DataFrame:
     depth that x, y and z give exceeds the stated one. A weight that its box does not explain tells of the cut more
     than the grade does.
     """
-    volume = stones["x"] * stones["y"] * stones["z"]
-    diameter = (stones["x"] + stones["y"]) / 2
-    return pd.DataFrame(
-        {
-            "volume": volume,
-            "density": stones["carat"] / volume,
-            "diameter": diameter,
-            "elongation": stones["x"] / stones["y"],
-            "depth_gap": 100 * stones["z"] / diameter - stones["depth"],
-        }
-    )
+    columns = _shape(*(stones[column] for column in ("carat", "depth", "x", "y", "z")))
+    return pd.DataFrame(dict(zip(SHAPE_IS_MADE_OF, columns, strict=True)))
+
+
+def _shape(carat: Number, depth: Number, x: Number, y: Number, z: Number) -> tuple[Number, ...]:
+    volume, diameter = x * y * z, (x + y) / 2
+    return volume, carat / volume, diameter, x / y, 100 * z / diameter - depth
+
+
+def is_ranks_and_shape(transformer: Any) -> bool:  # noqa: ANN401 - scikit-learn ships no types
+    """Whether the transformer computes what one of `ranks_and_shape` does."""
+    return _described(transformer) == _described(ranks_and_shape())
+
+
+def is_one_hot_with(transformer: Any, numbers: Sequence[str]) -> bool:  # noqa: ANN401 - scikit-learn ships no types
+    """Whether the transformer computes what one of `one_hot_with` these numbers does."""
+    return _described(transformer) == _described(one_hot_with(numbers))
+
+
+def _described(transformer: Any) -> list[str]:  # noqa: ANN401 - scikit-learn ships no types
+    """All that was chosen about a transformer of columns."""
+    return [
+        f"{type(part).__name__} {part if isinstance(part, str) else part.get_params()} {list(columns)}"
+        for _, part, columns in getattr(transformer, "transformers", [])
+    ]
+
+
+def ranks_and_shape_of(stone: Mapping[str, Any]) -> list[float]:
+    """What `ranks_and_shape` makes of one completely described stone, to the last bit.
+
+    Raises:
+        ArithmeticError: Its sizes are so impossible that a column is endless or does not fit into a float32.
+    """
+    carat, depth, x, y, z = stone["carat"], stone["depth"], stone["x"], stone["y"], stone["z"]
+    ranks = (RANKS["cut"][stone["cut"]], RANKS["color"][stone["color"]], RANKS["clarity"][stone["clarity"]])
+    row = [*ranks, carat, depth, stone["table"], x, y, z, *_shape(carat, depth, x, y, z)]
+    if not -TOO_LARGE < sum(row) < TOO_LARGE:
+        raise OverflowError(f"a column of this stone is beyond {TOO_LARGE}: {row}")
+    return row
+
+
+def ranks_and_shape_matrix(stones: pd.DataFrame) -> NDArray[np.float32]:
+    """What `ranks_and_shape` makes of completely described stones, as float32 (stones by 14)."""
+    numbers = {name: stones[name].to_numpy(dtype=float) for name in NUMBERS}
+    with np.errstate(all="ignore"):  # impossible sizes make endless columns
+        made = _shape(*(numbers[name] for name in ("carat", "depth", "x", "y", "z")))
+        matrix = np.empty((len(stones), len(GRADES) + len(numbers) + len(made)), np.float32)
+        for place, column in enumerate([*(ranks_in(stones, field) for field in GRADES), *numbers.values(), *made]):
+            matrix[:, place] = column
+    return matrix
+
+
+def ranks_in(stones: pd.DataFrame, field: str) -> NDArray[np.float64]:
+    """The rank of each stone's grade in this field."""
+    return np.array([RANKS[field][grade] for grade in stones[field].tolist()], dtype=float)
 
 
 @dataclass(frozen=True)
@@ -128,17 +182,21 @@ class Proportions:
         known = stones[["cut", "depth", "table"]].assign(density=density)
         overall = known.drop(columns="cut").median()
         medians = known.groupby("cut").median().reindex(GRADES["cut"]).fillna(overall)
-        names = ["depth", "table", "density"]
-        rows = medians[names].to_numpy(dtype=float).tolist()
-        return cls({cut: dict(zip(names, row, strict=True)) for cut, row in zip(GRADES["cut"], rows, strict=True)})
+        rows = medians[list(_USUAL)].to_numpy(dtype=float).tolist()
+        return cls({cut: dict(zip(_USUAL, row, strict=True)) for cut, row in zip(GRADES["cut"], rows, strict=True)})
 
     @staticmethod
     def guesses(stones: pd.DataFrame) -> pd.Series[bool]:
         """For which stones `complete` takes a size from what is usual: their own measures do not give it."""
-        known = stones.notna()
-        height = known["z"] | known["depth"]
-        width = known["x"] | known["y"] | (known["z"] & known["depth"])
-        return ~(height & width)
+        guessed: pd.Series[bool] = _is_guessed(*(stones[size].notna() for size in ("depth", "x", "y", "z")))
+        return guessed
+
+    @staticmethod
+    def guesses_one(stone: Mapping[str, Any]) -> bool:
+        """Whether `complete_one` does so for this stone."""
+        get = stone.get
+        known = get("depth") is not None, get("x") is not None, get("y") is not None, get("z") is not None
+        return bool(_is_guessed(*known))
 
     def complete(self, stones: pd.DataFrame) -> pd.DataFrame:
         """The stones with each missing measurement (NaN) estimated from the rest.
@@ -146,26 +204,74 @@ class Proportions:
         Known sizes give the missing ones: depth is 200 z / (x + y) by definition, and weight is density times
         x·y·z. Only then do the medians of the cut step in.
         """
-        if not stones[list(MEASUREMENTS)].isna().to_numpy().any():
+        measured = stones[list(MEASUREMENTS)].to_numpy(dtype=float, copy=True)
+        missing = np.isnan(measured)
+        if not missing.any():
             return stones
-        usual = pd.DataFrame.from_dict(self.by_cut, orient="index").loc[stones["cut"]]
-        usual = usual.set_axis(stones.index)
-        x = stones["x"].fillna(stones["y"])
-        y = stones["y"].fillna(stones["x"])
-        depth = stones["depth"].fillna(200 * stones["z"] / (x + y))
-        from_height = np.sqrt(stones["carat"] / (usual["density"] * stones["z"]))
-        given_depth = stones["depth"].fillna(usual["depth"])
-        from_weight = np.cbrt(100 * stones["carat"] / (usual["density"] * given_depth))
-        diameter = (100 * stones["z"] / stones["depth"]).fillna(from_height).fillna(from_weight)
-        x, y = x.fillna(diameter), y.fillna(diameter)
-        depth = depth.fillna(200 * stones["z"] / (x + y)).fillna(usual["depth"])
-        return stones.assign(
-            depth=depth,
-            table=stones["table"].fillna(usual["table"]),
-            x=x,
-            y=y,
-            z=stones["z"].fillna(depth / 100 * (x + y) / 2),
-        )
+        carat = stones["carat"].to_numpy(dtype=float)
+        by_rank = np.array([list(self._usual[cut]) for cut in GRADES["cut"]])
+        usual = by_rank[ranks_in(stones, "cut").astype(int)]
+        patterns = missing @ (1 << np.arange(len(MEASUREMENTS)))
+        for pattern in set(patterns.tolist()) - {0}:
+            rows = np.flatnonzero(patterns == pattern)
+            given = [
+                column if known else None for column, known in zip(measured[rows].T, ~missing[rows[0]], strict=True)
+            ]
+            with np.errstate(all="ignore"):  # impossible sizes make endless ones
+                measured[rows] = np.column_stack(_complete(carat[rows], given, tuple(usual[rows].T)))
+        return stones.assign(**dict(zip(MEASUREMENTS, measured.T, strict=True)))
+
+    def complete_one(self, stone: Mapping[str, Any]) -> dict[str, Any]:
+        """One stone with each missing measurement (None or absent) estimated as `complete` does, to the last bit.
+
+        Raises:
+            ArithmeticError: Its sizes are so impossible that one of the others is endless.
+        """
+        get = stone.get
+        given = (get("depth"), get("table"), get("x"), get("y"), get("z"))
+        depth, table, x, y, z = _complete(stone["carat"], given, self._usual[stone["cut"]])
+        return {**stone, "depth": depth, "table": table, "x": x, "y": y, "z": z}
+
+    @cached_property
+    def _usual(self) -> dict[str, tuple[float, ...]]:
+        return {cut: tuple(usual[name] for name in _USUAL) for cut, usual in self.by_cut.items()}
+
+
+def _complete(carat: Any, given: Sequence[Any], usual: Sequence[Any]) -> tuple[Any, ...]:  # noqa: ANN401 - see below
+    """The measurements of one stone (floats) or of many that miss the same (arrays): x or y stands for the other.
+
+    The first of these ways that what is known allows gives them: the width from height and depth, from height and
+    weight, from weight; the depth from height and width, or the usual one; the height from depth and width.
+
+    Args:
+        carat: The weight.
+        given: The measurements in the order of `MEASUREMENTS`, as is what comes out; None is missing.
+        usual: As `_USUAL` names them.
+    """
+    depth, table, x, y, z = given
+    x = y if x is None else x
+    y = x if y is None else y
+    if x is None:
+        x = y = _width(carat, depth, z, usual)
+    if depth is None:
+        depth = usual[0] if z is None else 200 * z / (x + y)
+    if z is None:
+        z = depth / 100 * (x + y) / 2
+    return depth, usual[1] if table is None else table, x, y, z
+
+
+def _width(carat: Any, depth: Any, z: Any, usual: Sequence[Any]) -> Any:  # noqa: ANN401 - as in `_complete`
+    if z is None:
+        width = np.cbrt(100 * carat / (usual[2] * (usual[0] if depth is None else depth)))
+    elif depth is None:
+        width = np.sqrt(carat / (usual[2] * z))
+    else:
+        return 100 * z / depth
+    return float(width) if isinstance(width, float) else width  # NumPy's own floats are slow, and warn
+
+
+def _is_guessed(depth: Any, x: Any, y: Any, z: Any) -> Any:  # noqa: ANN401 - of one stone or of many: which are known
+    return ((z | depth) & (x | y | (z & depth))) ^ True
 
 
 def only_four_cs(stones: pd.DataFrame) -> pd.DataFrame:

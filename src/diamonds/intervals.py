@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
-from typing import Self
+from functools import cached_property
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from diamonds.schema import carat_bands
+from diamonds.schema import CARAT_BAND_NAMES, CARAT_BANDS, carat_bands
 
 #: A carat band with fewer calibration stones than this uses the quantiles of all stones.
 FEWEST_STONES = 100
@@ -51,9 +54,21 @@ class ConformalBand:
 
     def bounds(self, carat: pd.Series[float], price: pd.Series[float]) -> tuple[pd.Series[float], pd.Series[float]]:
         """The low and the high price in dollars around each price."""
-        found = [self.factors.get(band, self.factors[ANY_CARAT]) for band in carat_bands(carat)]
-        low, high = np.array(found, dtype=float).reshape(-1, 2).T
+        low, high = self.factors_of(carat.to_numpy(dtype=float))
         return price * low, price * high
+
+    def factors_of(self, carat: NDArray[Any]) -> NDArray[np.float64]:
+        """The lower and the upper factor of stones of these weights (2 by stones)."""
+        return np.array(self._by_band)[np.searchsorted(CARAT_BANDS, carat, side="right") - 1].T
+
+    def factors_of_one(self, carat: float) -> tuple[float, float]:
+        """The lower and the upper factor of a stone of this weight."""
+        return self._by_band[bisect_right(CARAT_BANDS, carat) - 1]
+
+    @cached_property
+    def _by_band(self) -> list[tuple[float, float]]:
+        """The two factors of each of the carat bands."""
+        return [self.factors.get(band, self.factors[ANY_CARAT]) for band in CARAT_BAND_NAMES]
 
 
 def _factors(residuals: pd.Series[float], confidence: float) -> tuple[float, float]:

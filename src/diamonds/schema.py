@@ -55,6 +55,7 @@ GROSS_ABOVE, GROSS_BELOW = 2.0, 0.25
 
 #: Lower edges in carats of the bands by which errors and coverage are reported.
 CARAT_BANDS = (0.0, 0.5, 1.0, 1.5, 2.0)
+CARAT_BAND_NAMES = (*(f"{low:g}-{high:g}" for low, high in pairwise(CARAT_BANDS)), f"{CARAT_BANDS[-1]:g}+")
 
 
 def canonical_grade(field: str, text: object) -> str | None:
@@ -128,13 +129,8 @@ def contradictions(stones: pd.DataFrame) -> pd.DataFrame:
 
 def carat_bands(carat: pd.Series[float]) -> pd.Series[str]:
     """The carat band of each stone, as `"0.5-1"`; the last is open: `"2+"`."""
-    edges = [f"{edge:g}" for edge in CARAT_BANDS]
-    labels = [
-        *(f"{low}-{high}" for low, high in pairwise(edges)),
-        f"{edges[-1]}+",
-    ]
     found = np.searchsorted(CARAT_BANDS, carat.to_numpy(), side="right") - 1
-    return pd.Series(np.array(labels, dtype=object)[found], index=carat.index, dtype=str)
+    return pd.Series(np.array(CARAT_BAND_NAMES, dtype=object)[found], index=carat.index, dtype=str)
 
 
 def stone_keys(stones: pd.DataFrame) -> pd.Series[int]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeGuard, cast
 
 import pandas as pd
 from pydantic import BaseModel
 
+from diamonds.effects import Array
 from diamonds.errors import ConfigurationError
 from diamonds.schema import FEATURES
 
@@ -76,6 +78,30 @@ class ExplainedModule(ModelModule, Protocol):
         """
 
 
+@dataclass(frozen=True)
+class Quick:
+    """A fitted estimator asked without its library, or without all of its detours.
+
+    Attributes:
+        one: From a completely described stone, grades as in `schema.GRADES`, to what the estimator computes for it, in
+            dollars. Raises an `ArithmeticError` where a stone's sizes are too impossible for it: `many` is then asked.
+        many: The same for many, as one array; None where the estimator itself is asked.
+    """
+
+    one: Callable[[Mapping[str, Any]], float]
+    many: Callable[[pd.DataFrame], Array] | None = None
+
+
+class QuickModule(ModelModule, Protocol):
+    """A model that prices a stone without a frame; for others a frame of one row is made."""
+
+    def quick(self, estimator: Any) -> Quick | None:  # noqa: ANN401 - as fitted
+        """The quick way to ask the fitted estimator, made once for each pricer.
+
+        `one` and `many` agree to the last bit. None where the estimator is not of this module's making.
+        """
+
+
 def available() -> tuple[str, ...]:
     """The names of all models, in alphabetical order."""
     return tuple(sorted(found.name for found in pkgutil.iter_modules(__path__)))
@@ -125,3 +151,8 @@ def is_saved_as_json(module: ModelModule) -> TypeGuard[SavedAsJson]:
 def is_explained(module: ModelModule) -> TypeGuard[ExplainedModule]:
     """Whether the model explains its prices itself."""
     return hasattr(module, "explainer")
+
+
+def is_quick(module: ModelModule) -> TypeGuard[QuickModule]:
+    """Whether the model has a quick way of its own."""
+    return hasattr(module, "quick")

@@ -1,6 +1,8 @@
 """Linear regression of log price on carat, length, and cut, color and clarity one by one."""
 
+from collections.abc import Iterator, Mapping
 from functools import partial
+from itertools import product
 from typing import Any, Literal
 
 import numpy as np
@@ -11,8 +13,20 @@ from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
 
 from diamonds.effects import Array, Contributions, Explainer, frame
-from diamonds.features import NUMBERS, last_step, on_log_price, one_hot_shares, one_hot_with
+from diamonds.features import (
+    NUMBERS,
+    is_one_hot_with,
+    last_step,
+    on_log_price,
+    one_hot_shares,
+    one_hot_with,
+    ranks_in,
+)
+from diamonds.models import Quick
 from diamonds.schema import GRADES
+
+#: Beyond it no price can be written.
+MOST_LOG = 700.0
 
 
 class Params(BaseModel, extra="forbid"):
@@ -95,3 +109,50 @@ def _contributions(
     design: ColumnTransformer, mean: Array, base: float, weights: Array, stones: pd.DataFrame
 ) -> Contributions:
     return Contributions(base, frame((design.transform(stones) - mean) @ weights, stones.index))
+
+
+def quick(estimator: Any) -> Quick | None:  # noqa: ANN401 - scikit-learn ships no types
+    """The coefficients, those of the grades and the intercept added up beforehand for each of the 280 combinations."""
+    regression = last_step(estimator, LinearRegression)
+    if regression is None or estimator.func is not np.log:
+        return None
+    design = estimator.regressor_[0]
+    numbers = list(design.transformers[-1][2])
+    if not is_one_hot_with(design, numbers):
+        return None
+    of_grades, of_numbers = np.split(regression.coef_, [-len(numbers)])
+    sums = _sums(of_grades, float(regression.intercept_))
+    weights = list(zip(numbers, of_numbers.tolist(), strict=True))
+    by_grades = {grades: float(sums[ranks]) for grades, ranks in _combinations()}
+    return Quick(one=partial(_one, by_grades, weights), many=partial(_many, sums, weights))
+
+
+def _combinations() -> Iterator[tuple[tuple[str, ...], tuple[int, ...]]]:
+    """Each combination of grades, and its ranks."""
+    ranks = product(*(range(len(grades)) for grades in GRADES.values()))
+    return zip(product(*GRADES.values()), ranks, strict=True)
+
+
+def _sums(coefficients: Array, intercept: float) -> Array:
+    """The log of the price by the ranks of cut, color and clarity (5 by 7 by 8), where all numbers are 0."""
+    parts = np.split(coefficients, np.cumsum([len(grades) - 1 for grades in GRADES.values()])[:-1])
+    cut, color, clarity = (np.concatenate([[0.0], part]) for part in parts)
+    sums: Array = intercept + cut[:, np.newaxis, np.newaxis] + color[:, np.newaxis] + clarity
+    return sums
+
+
+def _one(sums: dict[tuple[str, ...], float], weights: list[tuple[str, float]], stone: Mapping[str, Any]) -> float:
+    total = sums[stone["cut"], stone["color"], stone["clarity"]]
+    for name, weight in weights:
+        total += weight * stone[name]
+    if not total < MOST_LOG:
+        raise OverflowError(f"the logarithm of the price is {total}")
+    return float(np.exp(total))
+
+
+def _many(sums: Array, weights: list[tuple[str, float]], stones: pd.DataFrame) -> Array:
+    totals = sums[tuple(ranks_in(stones, field).astype(int) for field in GRADES)]
+    for name, weight in weights:
+        totals += weight * stones[name].to_numpy(dtype=float)
+    prices: Array = np.exp(totals)
+    return prices

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,9 +14,20 @@ from sklearn.compose import TransformedTargetRegressor
 from sklearn.pipeline import make_pipeline
 from xgboost import Booster, DMatrix, QuantileDMatrix, XGBRegressor
 
-from diamonds.effects import Contributions, Explainer, frame
-from diamonds.features import last_step, on_log_price, on_plain_price, ranks_and_shape, ranks_and_shape_shares
+from diamonds.effects import Array, Contributions, Explainer, frame
+from diamonds.features import (
+    is_ranks_and_shape,
+    last_step,
+    on_log_price,
+    on_plain_price,
+    ranks_and_shape,
+    ranks_and_shape_matrix,
+    ranks_and_shape_of,
+    ranks_and_shape_shares,
+)
+from diamonds.models import Quick
 from diamonds.schema import FEATURES
+from diamonds.trees import Tree, Trees
 
 if TYPE_CHECKING:
     from optuna import Trial
@@ -148,3 +160,40 @@ def _contributions(estimator: Any, trees: XGBRegressor, stones: pd.DataFrame) ->
     found = trees.get_booster().predict(columns, pred_contribs=True).astype(float)
     effects = frame(found[:, :-1] @ ranks_and_shape_shares(), stones.index)
     return Contributions(float(found[0, -1]), effects, logarithmic=estimator.func is np.log)
+
+
+def quick(estimator: Any) -> Quick | None:  # noqa: ANN401 - scikit-learn ships no types
+    """One stone by NumPy's walk over the trees, many by XGBoost on a matrix that is made for it."""
+    regressor = last_step(estimator, XGBRegressor)
+    if regressor is None or not is_ranks_and_shape(estimator.regressor_[0]) or estimator.func not in {np.log, None}:
+        return None
+    booster = regressor.get_booster()
+    walk = _walk(json.loads(bytes(booster.save_raw("json")))["learner"])
+    if walk is None:
+        return None
+    target = np.exp if estimator.func is np.log else np.positive
+    return Quick(one=partial(_one, walk, target), many=partial(_many, booster, target))
+
+
+def _walk(learner: dict[str, Any]) -> Trees | None:
+    """The trees as XGBoost describes them in JSON; None if they are not those of `build`."""
+    if (learner["objective"]["name"], learner["gradient_booster"]["name"]) != ("reg:squarederror", "gbtree"):
+        return None
+    base = float(np.ravel(json.loads(learner["learner_model_param"]["base_score"])).item())
+    return Trees.of([_tree(tree) for tree in learner["gradient_booster"]["model"]["trees"]], base, np.float32)
+
+
+def _tree(tree: dict[str, list[float]]) -> Tree:
+    """One of them: what a node compares with is, in a leaf, what it adds."""
+    names = ("left_children", "right_children", "split_indices", "split_conditions")
+    left, right, feature, threshold = (np.array(tree[name]) for name in names)
+    return Tree(left, right, feature, threshold, value=threshold)
+
+
+def _one(walk: Trees, target: Any, stone: Mapping[str, Any]) -> float:  # noqa: ANN401 - a function of NumPy's
+    return float(target(walk(ranks_and_shape_of(stone))))
+
+
+def _many(booster: Booster, target: Any, stones: pd.DataFrame) -> Array:  # noqa: ANN401 - a function of NumPy's
+    computed = booster.inplace_predict(ranks_and_shape_matrix(stones), predict_type="margin")
+    return np.asarray(target(computed), dtype=float)

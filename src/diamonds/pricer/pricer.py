@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,8 @@ from diamonds import models
 from diamonds.effects import Explainer, Explanation, explanations, sampling
 from diamonds.features import Proportions
 from diamonds.intervals import ConformalBand
-from diamonds.schema import FEATURES, GRADES, MEASUREMENTS, MEASURES, contradictions
+from diamonds.pricer.summary import TrainingSummary
+from diamonds.schema import FEATURES, GRADES, MEASUREMENTS, MEASURES
 
 if TYPE_CHECKING:
     from sklearn.base import RegressorMixin
@@ -25,41 +26,31 @@ if TYPE_CHECKING:
 LEAST_PRICE = 1.0
 #: In dollars: nor more, so that a stone of impossible measures has a price that can be written.
 MOST_PRICE = MEASURES["price"].most
+#: In dollars: a band that began at nothing would be endlessly wide.
+LEAST_BOUND = 0.01
 
 
 def dollars(estimator: RegressorMixin, stones: pd.DataFrame) -> pd.Series[float]:
     """What the estimator computes for completely described stones, in dollars, from `LEAST_PRICE` to `MOST_PRICE`."""
+    return pd.Series(_dollars(estimator.predict, stones[list(FEATURES)]), index=stones.index, name="price")
+
+
+def _dollars(predict: Callable[[pd.DataFrame], Any], stones: pd.DataFrame) -> NDArray[np.float64]:
     with np.errstate(over="ignore"):  # what is endless is capped
-        computed = np.asarray(estimator.predict(stones[list(FEATURES)]), dtype=float)
-    return pd.Series(np.clip(computed, LEAST_PRICE, MOST_PRICE), index=stones.index, name="price")
+        computed: NDArray[np.float64] = np.asarray(predict(stones), dtype=float)
+    return computed.clip(LEAST_PRICE, MOST_PRICE)
 
 
 def _log_price(estimator: RegressorMixin, stones: pd.DataFrame) -> NDArray[np.float64]:
     return np.log(dollars(estimator, stones).to_numpy())
 
 
-@dataclass(frozen=True)
-class TrainingSummary:
-    """What a model was trained on.
+class Quoted(NamedTuple):
+    """The price of a stone and its band, in dollars and whole cents."""
 
-    Attributes:
-        data_fingerprint: Names the raw files' contents; two runs on the same files share it.
-        rows: The number of training stones.
-        params: The model's parameters, by name.
-        ranges: The least and the greatest value of each number among the training stones.
-    """
-
-    data_fingerprint: str
-    rows: int
-    params: dict[str, Any]
-    ranges: dict[str, tuple[float, float]]
-
-    @classmethod
-    def of(cls, stones: pd.DataFrame, params: dict[str, Any], data_fingerprint: str) -> TrainingSummary:
-        """The summary of a training on these stones."""
-        numbers = [column for column in FEATURES if column not in GRADES]
-        ranges = {column: (float(stones[column].min()), float(stones[column].max())) for column in numbers}
-        return cls(data_fingerprint, len(stones), params, ranges)
+    price: float
+    low: float
+    high: float
 
 
 @dataclass(frozen=True)
@@ -93,14 +84,44 @@ class Pricer:
             A frame with the stones' index and the columns `price`, `low` and `high`, in dollars and whole cents:
             what is judged is what is quoted.
         """
-        complete = self.proportions.complete(stones[list(FEATURES)])
-        price = dollars(self.estimator, complete)
-        guessed = self.proportions.guesses(stones)
-        narrow = self.band.bounds(stones["carat"], price)
-        wide = self.guessed_band.bounds(stones["carat"], price)
-        low, high = (of_guessed.where(guessed, measured) for measured, of_guessed in zip(narrow, wide, strict=True))
-        quoted = pd.DataFrame({"price": price, "low": low, "high": high}).round(2)
-        return quoted.clip(lower=0.01)  # a band that began at nothing would be endlessly wide
+        price = self._dollars(self.proportions.complete(stones[list(FEATURES)]))
+        carat, guessed = stones["carat"].to_numpy(dtype=float), self.proportions.guesses(stones).to_numpy()
+        bounds = price * np.where(guessed, self.guessed_band.factors_of(carat), self.band.factors_of(carat))
+        cents = np.round(np.vstack([price, bounds]), 2)
+        return pd.DataFrame(np.maximum(cents, LEAST_BOUND).T, columns=list(Quoted._fields), index=stones.index)
+
+    def quote(self, stone: Mapping[str, Any]) -> Quoted:
+        """Price one stone, whose missing measurements are None or absent: to the cent as `price` does, but sooner."""
+        if self._quick is None:
+            return self._quote_as_a_frame(stone)
+        try:
+            computed = self._quick.one(self.proportions.complete_one(stone))
+        except ArithmeticError:
+            return self._quote_as_a_frame(stone)
+        price = min(max(computed, LEAST_PRICE), MOST_PRICE)
+        band = self.guessed_band if self.proportions.guesses_one(stone) else self.band
+        low, high = band.factors_of_one(stone["carat"])
+        return Quoted(_cents(price), max(_cents(price * low), LEAST_BOUND), _cents(price * high))
+
+    def _quote_as_a_frame(self, stone: Mapping[str, Any]) -> Quoted:
+        types = {field: str if field in GRADES else float for field in FEATURES}
+        frame = pd.DataFrame([{field: stone.get(field) for field in FEATURES}]).astype(types)
+        return Quoted(*self.price(frame).to_numpy()[0].tolist())
+
+    @cached_property
+    def _quick(self) -> models.Quick | None:
+        """The model's quick way, if it has one for this estimator."""
+        module = self._module
+        return module.quick(self.estimator) if module and models.is_quick(module) else None
+
+    @property
+    def _module(self) -> models.ModelModule | None:
+        return models.get(self.name) if self.name in models.available() else None
+
+    def _dollars(self, complete: pd.DataFrame) -> NDArray[np.float64]:
+        """What `dollars` says, the quick way where there is one for many stones."""
+        many = self._quick and self._quick.many
+        return _dollars(many or self.estimator.predict, complete[list(FEATURES)])
 
     def explain(self, stones: pd.DataFrame) -> list[Explanation]:
         """Say how the price of each stone comes about; missing measurements are NaN.
@@ -111,13 +132,13 @@ class Pricer:
             return []
         complete = self.proportions.complete(stones[list(FEATURES)])
         contributions = self._explainer(complete).raised_to(LEAST_PRICE)
-        return explanations(complete, contributions, dollars(self.estimator, complete).round(2))
+        return explanations(complete, contributions, pd.Series(np.round(self._dollars(complete), 2)))
 
     @cached_property
     def _explainer(self) -> Explainer:
         """How the model is explained: in its own way, if it has one."""
         training = self.stones[list(FEATURES)]
-        module = models.get(self.name) if self.name in models.available() else None
+        module = self._module
         own = module.explainer(self.estimator, training) if module and models.is_explained(module) else None
         return own or sampling(partial(_log_price, self.estimator), training)
 
@@ -126,13 +147,14 @@ class Pricer:
         return [field for field in MEASUREMENTS if stone.get(field) is None]
 
     def outside(self, stone: Mapping[str, Any]) -> list[str]:
-        """The features of the stone that lie beyond the training data, or that contradict its weight grossly."""
-        given = {field: stone[field] for field in FEATURES if stone.get(field) is not None}
-        beyond = {
-            field
-            for field, (least, most) in self.summary.ranges.items()
-            if field in given and not least <= given[field] <= most
-        }
-        sizes = pd.DataFrame([{size: given.get(size, np.nan) for size in ("carat", "x", "y", "z")}])
-        clashing = contradictions(sizes).iloc[0]
-        return [field for field in FEATURES if field in beyond or clashing.get(field, False)]
+        """The features of the stone that lie beyond the training data, or contradict each other unlike any in it."""
+        return self.summary.outside(stone)
+
+    def outside_many(self, stones: pd.DataFrame) -> list[list[str]]:
+        """The same for each of many stones, whose missing measurements are NaN."""
+        return self.summary.outside_many(stones)
+
+
+def _cents(dollars: float) -> float:
+    """Rounded as `numpy.round` does: the nearest whole cent of the product, which Python's `round` does not take."""
+    return round(dollars * 100) / 100

@@ -19,7 +19,8 @@ from diamonds.intervals import ConformalBand
 from diamonds.pricer import estimator
 from diamonds.pricer.manifest import Manifest, read_manifest
 from diamonds.pricer.parts import FACTS, MANIFEST, STONES, parsing, read_parts, write_file
-from diamonds.pricer.pricer import Pricer, TrainingSummary
+from diamonds.pricer.pricer import Pricer
+from diamonds.pricer.summary import TrainingSummary
 
 
 def save(pricer: Pricer, folder: Path, version: str) -> None:
@@ -67,13 +68,16 @@ def _assemble(manifest: Manifest, parts: dict[str, bytes]) -> Pricer:
 
 def _facts(facts: dict[str, Any]) -> dict[str, Any]:
     summary = facts["summary"]
+    limits = {
+        name: {key: tuple(pair) for key, pair in summary[name].items()}
+        for name in ("ranges", "agreeing")
+        if name in summary  # pricers were saved before they learned what agrees
+    }
     return {
         "band": _band(facts["band"]),
         "guessed_band": _band(facts["guessed_band"]),
         "proportions": Proportions(facts["proportions"]["by_cut"]),
-        "summary": TrainingSummary(
-            **summary | {"ranges": {key: tuple(pair) for key, pair in summary["ranges"].items()}}
-        ),
+        "summary": TrainingSummary(**summary | limits),
     }
 
 
