@@ -4,6 +4,7 @@ import shutil
 import time
 from collections.abc import Iterator
 
+import hypothesis
 import pandas as pd
 import pytest
 from sqlalchemy import Engine
@@ -12,6 +13,10 @@ from diamonds.config import Settings
 from diamonds.schema import contradictions
 from diamonds.store.database import migrate, open_database
 from project import ROOT, Project, Served, make_project, quick, serve, stop, warm_process
+
+#: How long an example takes is the machine's affair.
+hypothesis.settings.register_profile("diamonds", deadline=None)
+hypothesis.settings.load_profile("diamonds")
 
 CLASSIC = ROOT / "data/01_raw/appraisals/diamonds.csv"
 

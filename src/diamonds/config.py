@@ -31,6 +31,7 @@ class Settings(BaseSettings):
         database_url: Any SQLAlchemy URL; it may carry a password, so it is never printed whole.
         outbox: Folder where exchanges wait for the database.
         signing_key: Signs the pricers that are saved, and only those it signed are loaded; without it any is.
+        admin_token: Lets callers of the service change anything; without it only those on this machine may.
     """
 
     model_config = SettingsConfigDict(
@@ -40,6 +41,7 @@ class Settings(BaseSettings):
     database_url: Annotated[SecretStr, AfterValidator(_absolute_url)] = SecretStr(f"{SQLITE}data/diamonds.db")
     outbox: Annotated[Path, AfterValidator(Path.absolute)] = Path("data/outbox")
     signing_key: Annotated[SecretStr | None, AfterValidator(_not_empty)] = None
+    admin_token: Annotated[SecretStr | None, AfterValidator(_not_empty)] = None
 
     def as_environment(self) -> dict[str, str]:
         """The same settings as variables, for a process that starts in another working directory."""
@@ -47,7 +49,8 @@ class Settings(BaseSettings):
             "DIAMONDS_DATABASE_URL": self.database_url.get_secret_value(),
             "DIAMONDS_OUTBOX": str(self.outbox),
         }
-        return places | ({"DIAMONDS_SIGNING_KEY": self.signing_key.get_secret_value()} if self.signing_key else {})
+        secrets = {"DIAMONDS_SIGNING_KEY": self.signing_key, "DIAMONDS_ADMIN_TOKEN": self.admin_token}
+        return places | {name: secret.get_secret_value() for name, secret in secrets.items() if secret}
 
 
 def read_settings() -> Settings:

@@ -8,6 +8,7 @@ DiamondsError               whatever a caller may want to catch and show: its te
 ├── DatabaseError           the database cannot be reached
 │   └── SchemaBehindError   it can, but its tables are behind
 ├── NoSuchModelError        a model or version was asked for that no run made, or that cannot be meant
+├── SaleConflictError       a stone was sold already, for another price
 └── PromotionConflictError  the champion changed while a challenger was being judged
 """
 
@@ -42,6 +43,10 @@ class SchemaBehindError(DatabaseError):
 
 class NoSuchModelError(DiamondsError):
     """A model or version was asked for that no run made, or that cannot be meant."""
+
+
+class SaleConflictError(DiamondsError):
+    """A stone was sold already, for another price."""
 
 
 class PromotionConflictError(DiamondsError):

@@ -231,8 +231,11 @@ class Problem:
 
 
 def problems(error: ValidationError, model: type[BaseModel]) -> list[Problem]:
-    """What is wrong with an object that `model` refused, in plain words, in the order of its fields."""
-    found = error.errors(include_url=False, include_context=False)
+    """What is wrong with an object, or a list of objects, that `model` describes, in plain words, in their order.
+
+    A field of an object in a list is called by its position, counted from 0: `[17].color`.
+    """
+    found = error.errors(include_url=False)
     listed = [_problem(details, model) for details in found[:MOST_PROBLEMS]]
     if (more := len(found) - MOST_PROBLEMS) > 0:
         listed.append(Problem("", None, f"{more:,} more problems are not listed"))
@@ -240,23 +243,42 @@ def problems(error: ValidationError, model: type[BaseModel]) -> list[Problem]:
 
 
 def _problem(details: Mapping[str, Any], model: type[BaseModel]) -> Problem:
-    path = [str(part) for part in details["loc"]]
+    place, path = "", [str(part) for part in details["loc"]]
+    if details["loc"] and isinstance(details["loc"][0], int):
+        place = f"[{path.pop(0)}]" + "." * bool(path)
     field = ".".join([part for part in path if part in model.model_fields] or path)
     got = _shown(details["input"])
     if details["type"] == "missing":
-        return Problem(field, None, "is required")
+        return Problem(f"{place}{field}", None, "is required")
+    return Problem(f"{place}{_cut(field)}", got, _wrong(details, field, model))
+
+
+def _wrong(details: Mapping[str, Any], field: str, model: type[BaseModel]) -> str:
     if details["type"] == "extra_forbidden":
-        return Problem(_cut(field), got, _unknown_field(field, model))
+        return _unknown_field(field, model)
+    if details["type"] in _LISTS:
+        return _LISTS[details["type"]].format(**details.get("ctx", {}))
+    if details["type"].startswith("uuid"):
+        return "must be a request_id, as answers have it"
     if isinstance(details["input"], float) and not math.isfinite(details["input"]):
-        return Problem(field, got, "must be a finite number")
+        return "must be a finite number"
     known = field in GRADES or field in MEASURES
-    return Problem(field, got, (known and field_problem(field, details["input"])) or _plain(details["msg"]))
+    return (known and field_problem(field, details["input"])) or _plain(details["msg"])
+
+
+_LISTS = {
+    "list_type": "must be a list",
+    "too_short": "must hold at least {min_length:,}",
+    "too_long": "must hold at most {max_length:,}",
+}
 
 
 def _shown(got: object) -> str | float | bool | None:
     """What was got, as strict JSON can show it."""
     if got is None or isinstance(got, bool) or (isinstance(got, (int, float)) and abs(got) <= MOST_SHOWN):
         return got
+    if isinstance(got, list) and len(got) > MOST_PROBLEMS:
+        return f"a list of {len(got):,}"
     return _cut(got if isinstance(got, str) else repr(got))
 
 

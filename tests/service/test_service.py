@@ -290,7 +290,7 @@ def test_without_a_champion_it_starts_says_so_and_is_not_ready(tmp_path):
 
     assert status == 503
     assert answer["title"] == "No champion is loaded yet: train one with `kedro run`"
-    assert "there is no champion yet" in running.log.read_text()
+    assert "there is no champion in" in running.log.read_text()
     assert len(traffic(project, status=503)) == 1
 
 
@@ -313,7 +313,7 @@ def test_traffic_goes_to_postgresql_where_the_url_says_so(trained, postgresql_ur
     refused = trained.run("bentoml", "serve", "--port", "1", **environment)
     assert refused.returncode != 0
     assert "run `diamonds migrate`" in refused.stderr + refused.stdout
-    assert trained.succeed("diamonds", "migrate", **environment) == "Migrated from nothing to 0002.\n"
+    assert trained.succeed("diamonds", "migrate", **environment) == "Migrated from nothing to 0003.\n"
 
     running = serve(trained, **environment)
     _, quote = post(running, "/predict", MEASURED)

@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 import threading
@@ -21,7 +22,7 @@ class Database:
         self.told.set()
         if self.away:
             raise ConnectionError("the database is away")
-        self.records += records
+        self.records += map(json.loads, records)
         if self.expected is not None and len(self.records) >= self.expected:
             self.enough.set()
 
@@ -29,7 +30,7 @@ class Database:
 def test_records_are_shipped_in_order_and_forgotten(tmp_path):
     outbox, database = Outbox(tmp_path), Database()
     for number in range(BATCH + 1):
-        outbox.put({"number": number})
+        outbox.put(json.dumps({"number": number}))
 
     counts = [outbox.ship(database.ship) for _ in range(3)]
 
@@ -41,7 +42,7 @@ def test_records_are_shipped_in_order_and_forgotten(tmp_path):
 
 def test_what_could_not_be_shipped_is_kept(tmp_path):
     outbox = Outbox(tmp_path)
-    outbox.put({"number": 1})
+    outbox.put(json.dumps({"number": 1}))
 
     with pytest.raises(ConnectionError):
         outbox.ship(Database(away=True).ship)
@@ -62,16 +63,16 @@ def test_a_living_outbox_cannot_be_taken_over(tmp_path):
 
 def test_what_a_killed_process_left_is_adopted_by_the_next_start(tmp_path):
     script = (
-        "import os, sys; from pathlib import Path; from diamonds.store.outbox import Outbox\n"
+        "import json, os, sys; from pathlib import Path; from diamonds.store.outbox import Outbox\n"
         "outbox = Outbox(Path(sys.argv[1]))\n"
-        "for number in range(3): outbox.put({'number': number})\n"
+        "for number in range(3): outbox.put(json.dumps({'number': number}))\n"
         "os.kill(os.getpid(), 9)"
     )
     died = subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=False)
     assert died.returncode == -9
     outbox, database = Outbox(tmp_path), Database()
     database.expected = 4
-    outbox.put({"number": 3})
+    outbox.put(json.dumps({"number": 3}))
 
     shipper = Shipper(outbox, database.ship)
     shipper.start()
@@ -87,7 +88,7 @@ def test_an_outbox_that_cannot_be_read_is_kept_and_holds_nothing_up(tmp_path, ca
     (tmp_path / "111-dead.sqlite").write_bytes(b"garbage" * 1000)
     outbox, database = Outbox(tmp_path), Database()
     for number in range(10):
-        outbox.put({"number": number})
+        outbox.put(json.dumps({"number": number}))
     shipper = Shipper(outbox, database.ship)
     shipper.start()
     shipper.stop()
@@ -100,7 +101,7 @@ def test_an_outbox_that_cannot_be_read_is_kept_and_holds_nothing_up(tmp_path, ca
 
 def test_the_shipper_tries_again_until_the_database_is_back(tmp_path):
     outbox, database = Outbox(tmp_path), Database(away=True)
-    outbox.put({"number": 1})
+    outbox.put(json.dumps({"number": 1}))
     shipper = Shipper(outbox, database.ship)
     shipper.start()
     assert database.told.wait(30)
@@ -118,10 +119,10 @@ def test_stopping_ships_what_is_left_and_keeps_what_the_database_does_not_take(t
     outbox, database = Outbox(tmp_path), Database()
     shipper = Shipper(outbox, database.ship)
     shipper.start()
-    outbox.put({"number": 1})
+    outbox.put(json.dumps({"number": 1}))
     shipper.stop()
     assert database.records == [{"number": 1}]
 
-    outbox.put({"number": 2})
+    outbox.put(json.dumps({"number": 2}))
     outbox.close()
     assert [path.suffix for path in tmp_path.iterdir() if path.suffix == ".sqlite"] == [".sqlite"]

@@ -1,79 +1,87 @@
-"""What callers ask and what they are answered, as types and as the functions that make one from the other."""
+"""What is answered: one function a route, from what was asked and the champion to the answer."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
+from dataclasses import asdict
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field
 
-from diamonds.pricer import Pricer
-from diamonds.schema import FEATURES, GRADES, Diamond, PricedDiamond
-from diamonds.similar import SimilarStones
+from diamonds.schema import FEATURES, GRADES, Diamond
+from diamonds.service.champion import LoadedChampion
+from diamonds.service.messages import Batch, Effect, Price, Quote, Quotes, Reasons, Samples, SimilarQuery, SimilarStone
 
-
-class Quote(BaseModel):
-    """The price of a stone, and how sure it is."""
-
-    price: float = Field(description="in US dollars")
-    currency: str = "USD"
-    low: float = Field(description="lower end of the band")
-    high: float = Field(description="upper end of the band")
-    confidence: float = Field(description="share of stones whose price lies inside their band")
-    model: str = Field(description="the model that made this price")
-    version: str = Field(description="the model's version")
-    assumed: list[str] = Field(description="measurements that were not given, and so estimated")
-    outside: list[str] = Field(description="features beyond what the model was trained on")
-    request_id: str
+CURRENCY = "USD"
 
 
-class SimilarQuery(Diamond):
-    """A stone, and how many like it to show; only carat, cut, color and clarity matter."""
-
-    model_config = ConfigDict(
-        json_schema_extra={"example": {"carat": 1.1, "cut": "Ideal", "color": "H", "clarity": "SI2", "n": 3}}
-    )
-
-    n: Annotated[int, Field(ge=1, le=100, description="how many stones, 1 to 100")] = 5
-
-
-class SimilarStone(PricedDiamond):
-    """A stone of the training data, and how far its weight is from the one asked for."""
-
-    carat_difference: float = Field(description="in carats, never negative")
-
-
-class Samples(BaseModel):
-    """The stones most like the one asked for, the nearest weight first."""
-
-    samples: list[SimilarStone]
-    request_id: str
-
-
-def quote(pricer: Pricer, diamond: Diamond, request_id: str) -> Quote:
+def quote(champion: LoadedChampion, diamond: Diamond, request_id: str) -> Quote:
     """Price one stone."""
-    stone = diamond.model_dump()
-    priced = pricer.price(_frame(diamond)).iloc[0]
-    return Quote(
-        price=priced["price"],
-        low=priced["low"],
-        high=priced["high"],
+    pricer, stone = champion.pricer, diamond.__dict__
+    price, low, high = pricer.quote(stone)
+    return Quote.model_construct(  # of what is known to hold: nothing is checked again
+        price=price,
+        currency=CURRENCY,
+        low=low,
+        high=high,
         confidence=pricer.band.confidence,
-        model=pricer.name,
-        version=pricer.version,
         assumed=pricer.assumed(stone),
         outside=pricer.outside(stone),
+        model=pricer.name,
+        version=pricer.version,
         request_id=request_id,
     )
 
 
-def similar(index: SimilarStones, query: SimilarQuery, request_id: str) -> Samples:
+def quotes(champion: LoadedChampion, batch: Batch, request_id: str) -> Quotes:
+    """Price several stones."""
+    pricer = champion.pricer
+    stones = [diamond.__dict__ for diamond in batch.root]
+    described = frame(stones)
+    prices, outside = pricer.price(described).to_numpy().tolist(), pricer.outside_many(described)
+    confidence = pricer.band.confidence
+    return Quotes.model_construct(
+        quotes=[
+            Price.model_construct(
+                price=price,
+                currency=CURRENCY,
+                low=low,
+                high=high,
+                confidence=confidence,
+                assumed=pricer.assumed(stone),
+                outside=beyond,
+            )
+            for stone, (price, low, high), beyond in zip(stones, prices, outside, strict=True)
+        ],
+        model=pricer.name,
+        version=pricer.version,
+        request_id=request_id,
+    )
+
+
+def reasons(champion: LoadedChampion, diamond: Diamond, request_id: str) -> Reasons:
+    """Price one stone and say why."""
+    (explanation,) = champion.pricer.explain(frame([diamond.__dict__]))
+    return Reasons(
+        quote=quote(champion, diamond, request_id),
+        base_price=explanation.base_price,
+        effects=[Effect(**asdict(effect)) for effect in explanation.effects],
+    )
+
+
+def similar(champion: LoadedChampion, query: SimilarQuery, request_id: str) -> Samples:
     """Find the training stones most like one."""
-    found = index.nearest(query.carat, query.cut, query.color, query.clarity, query.n)
-    return Samples(samples=[SimilarStone(**stone) for stone in found], request_id=request_id)
+    found = champion.similar.nearest(query.carat, query.cut, query.color, query.clarity, query.n)
+    return Samples.model_construct(
+        samples=[SimilarStone.model_construct(**stone) for stone in found], request_id=request_id
+    )
 
 
-def _frame(diamond: Diamond) -> pd.DataFrame:
-    """The stone as a frame of one row, missing measurements as NaN."""
-    types = {field: str if field in GRADES else float for field in FEATURES}
-    return pd.DataFrame([diamond.model_dump(include=set(FEATURES))]).astype(types)
+def frame(stones: Sequence[dict[str, object]]) -> pd.DataFrame:
+    """The stones as a frame with the columns `FEATURES`, missing measurements as NaN."""
+    columns = {
+        field: [stone[field] for stone in stones]
+        if field in GRADES
+        else pd.array([stone.get(field) for stone in stones], dtype="float64")
+        for field in FEATURES
+    }
+    return pd.DataFrame(columns)

@@ -1,34 +1,38 @@
-"""The API as BentoML serves it: thin routes from what is asked to what is answered."""
+"""The API as BentoML serves it: its routes, described by their types, and the request hook in front of them."""
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
+from typing import Any, cast
 
 import bentoml
-from bentoml.exceptions import NotFound, ServiceUnavailable
 
 from diamonds.schema import Diamond
-from diamonds.service import answers, state
-from diamonds.service.hooks import Door, RequestHook, current
-from diamonds.service.state import LoadedChampion, Serving
-
-logger = logging.getLogger(__name__)
+from diamonds.service import messages, state
+from diamonds.service.doors import DOORS
+from diamonds.service.exchange import current
+from diamonds.service.hooks import DEADLINE_SECONDS, RequestHook
+from diamonds.service.state import Serving
 
 #: Named in bentofile.yaml too, so that a Bento carries it.
-CHAMPION = "diamonds:latest"
+CHAMPION = "diamonds"
 
 serving = Serving()
 
 
 @bentoml.service(
     name="diamonds",
-    traffic={"timeout": 10},
+    traffic={"timeout": DEADLINE_SECONDS + 1},
     logging={"access": {"enabled": False}},  # every exchange is in the traffic log already
+    metrics={"enabled": False},  # the hook counts
     tracing={"excluded_urls": ".*"},
 )
 class Diamonds:
-    """Prices of diamonds, and stones like them, from the champion of the models trained so far."""
+    """Prices of diamonds, and stones like them, from the champion of the models trained so far.
+
+    What is posted is answered by the request hook before it comes here (docs/adr/0013): the routes describe the API to
+    BentoML and its clients, and answer the same where there is no hook.
+    """
 
     @bentoml.on_deployment
     def prepare() -> None:
@@ -36,55 +40,52 @@ class Diamonds:
         state.prepare()
 
     @bentoml.on_startup
-    def open(self) -> None:
+    async def open(self) -> None:
         """Load the champion and open the way to the traffic log."""
-        serving.open(_champion_folder())
+        serving.open(_store(), DOORS)
 
     @bentoml.on_shutdown
-    def close(self) -> None:
+    async def close(self) -> None:
         """Ship what is left of the log."""
-        serving.close()
+        await serving.close()
 
     @bentoml.api(route="/predict")
-    async def predict(self, diamond: Diamond, /) -> answers.Quote:
+    async def predict(self, diamond: Diamond, /) -> messages.Quote:
         """The price of a diamond in US dollars, with the band it lies in."""
-        champion, request_id = _answering()
-        return answers.quote(champion.pricer, diamond, request_id)
+        return cast("messages.Quote", _answer("/predict", diamond))
+
+    @bentoml.api(route="/predict/batch")
+    async def predict_batch(self, diamonds: messages.Batch, /) -> messages.Quotes:
+        """The prices of 1 to 10,000 diamonds, in their order."""
+        return cast("messages.Quotes", _answer("/predict/batch", diamonds))
 
     @bentoml.api(route="/similar")
-    async def similar(self, query: answers.SimilarQuery, /) -> answers.Samples:
+    async def similar(self, query: messages.SimilarQuery, /) -> messages.Samples:
         """Stones of the training data with the same cut, color and clarity, the nearest weight first."""
-        champion, request_id = _answering()
-        return answers.similar(champion.similar, query, request_id)
+        return cast("messages.Samples", _answer("/similar", query))
 
-    async def __is_ready__(self) -> bool:
-        """Whether there is a champion to answer with."""
-        return serving.champion is not None
+    @bentoml.api(route="/explain")
+    async def explain(self, diamond: Diamond, /) -> messages.Reasons:
+        """The price of a diamond, and why it is what it is."""
+        return cast("messages.Reasons", _answer("/explain", diamond))
+
+    @bentoml.api(route="/sales")
+    async def sales(self, sale: messages.SaleReport, /) -> messages.RecordedSale:
+        """Record the price really paid for a diamond that was quoted."""
+        return cast("messages.RecordedSale", _answer("/sales", sale))
 
 
 Diamonds.add_asgi_middleware(  # type: ignore[attr-defined]  # the decorator made it a Service
-    RequestHook,
-    serving=serving,
-    doors={
-        "/predict": Door(Diamond, "This diamond cannot be priced"),
-        "/similar": Door(answers.SimilarQuery, "No stones can be looked up for this"),
-    },
+    RequestHook, serving=serving, doors=DOORS
 )
 
 
-def _answering() -> tuple[LoadedChampion, str]:
-    """The champion that answers the present request, and the request's id."""
-    if serving.champion is None:
-        raise ServiceUnavailable("no champion is loaded")
-    exchange = current.get()
-    exchange.answered_by = serving.champion.pricer
-    return serving.champion, exchange.request_id
+def _answer(route: str, asked: Any) -> Any:  # noqa: ANN401 - each route has its own
+    return DOORS[route].answer(serving, asked, current.get())
 
 
-def _champion_folder() -> Path | None:
-    """Where the champion lies: in the Bento that is served, or in the model store of this machine."""
-    try:
-        return Path(bentoml.models.get(CHAMPION).path)
-    except NotFound:
-        logger.error("there is no champion yet, so no price is quoted: train one with `kedro run`, then start again")
-        return None
+def _store() -> Path:
+    """Where the champion's entries lie: in the Bento that is served, or in the model store of this machine."""
+    from bentoml._internal.configuration.containers import BentoMLContainer
+
+    return Path(BentoMLContainer.model_store.get()._path) / CHAMPION

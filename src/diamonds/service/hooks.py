@@ -1,245 +1,131 @@
-"""The request hook: sees each exchange whole, refuses what does not hold, and keeps one record of it."""
+"""The request hook: sees each exchange whole, refuses what does not hold, answers, and keeps one record of it."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-import math
-import secrets
-import time
-import uuid
 from collections.abc import Mapping
-from contextvars import ContextVar
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from sqlite3 import Error as SqliteError
-from typing import Any
 
-from pydantic import BaseModel, ValidationError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from diamonds import schema
-from diamonds.pricer import Pricer
-from diamonds.service import problems
+from diamonds.service.doors import Door, Work
+from diamonds.service.exchange import JSON_TYPE, Exchange, current
+from diamonds.service.guard import require_admin
+from diamonds.service.health import HEALTH
+from diamonds.service.problems import RefusedError
 from diamonds.service.state import Serving
 
 logger = logging.getLogger(__name__)
 
 MOST_BYTES = 4 * 1024 * 1024
+#: Of all bodies that are being read or answered in this worker.
+MOST_BYTES_HELD = 32 * MOST_BYTES
+#: Requests that are being answered in this worker, those whose body is still on its way left out.
+MOST_IN_FLIGHT = 64
 #: A little less than BentoML's own timeout (api.py), whose answer would be neither in plain words nor in the log.
-DEADLINE_SECONDS = 9
-#: The status of an exchange whose caller left before it was answered, as nginx logs it.
-CLIENT_GONE = 499
+DEADLINE_SECONDS = 4
 #: What machines and people's pages ask for is not traffic of the API.
-UNLOGGED = (
-    "/livez",
-    "/readyz",
-    "/healthz",
-    "/metrics",
-    "/docs",
-    "/docs.json",
-    "/schema.json",
-    "/favicon.ico",
-)
+UNLOGGED = ("/", "/livez", "/readyz", "/healthz", "/metrics", "/docs", "/docs.json", "/schema.json", "/favicon.ico")
 UNLOGGED_BELOW = ("/static_content/", "/static/", "/assets/")
-
-#: The exchange that is being answered.
-current: ContextVar[Exchange] = ContextVar("exchange")
-
-
-@dataclass(frozen=True)
-class Door:
-    """A path that takes POST requests: what their body has to be, and the title of a refusal."""
-
-    body: type[BaseModel]
-    title: str
 
 
 class RequestHook:
     """ASGI middleware around the whole API."""
 
     def __init__(self, app: ASGIApp, serving: Serving, doors: Mapping[str, Door]) -> None:
-        """Wrap the app; `doors` are the paths whose bodies are checked here."""
+        """Wrap the app; what is posted to `doors` is answered here, and all else by the app."""
         self._app = app
         self._serving = serving
         self._doors = doors
+        self._held = 0
+        self._in_flight = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, and record it before the last byte of its answer leaves."""
-        if scope["type"] != "http" or not _is_logged(scope):
+        if scope["type"] != "http":
             await self._app(scope, receive, send)
-            return
+        elif scope["path"] in HEALTH and scope["method"] == "GET":
+            await HEALTH[scope["path"]](self._serving, send)
+        elif _is_logged(scope["path"]):
+            await self._exchange(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    async def _exchange(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange(scope, self._serving)
         current.set(exchange)
         try:
             async with asyncio.timeout(DEADLINE_SECONDS):
-                await self._answer(exchange, scope, receive, send)
+                answer = await self._answer(exchange, receive, send)
+            if answer is not None:
+                await exchange.answer(send, answer)
+        except RefusedError as refused:
+            await exchange.give_up(send, refused)
         except TimeoutError:
-            await exchange.give_up(send, 504)
+            await exchange.give_up(send, RefusedError(504 if exchange.is_read else 408))
         except Exception:
             logger.exception("exchange %s failed", exchange.request_id)
-            await exchange.give_up(send, 500)
+            await exchange.give_up(send, RefusedError(500))
         finally:
+            self._held -= exchange.held
             exchange.record()
 
-    async def _answer(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _answer(self, exchange: Exchange, receive: Receive, send: Send) -> bytes | None:
+        """The answer of a door; None where the app has answered."""
+        await self._read(exchange, receive)
+        if self._in_flight >= MOST_IN_FLIGHT:
+            raise RefusedError(503)
+        self._in_flight += 1
         try:
-            exchange.request_body = body = await _read(receive)
-        except _RefusedBodyError as refused:
-            await exchange.refuse(send, refused.status)
-            return
-        door = self._doors.get(scope["path"]) if scope["method"] == "POST" else None
-        if door is not None:
-            refusal = _refusal(scope, body, door, ready=self._serving.champion is not None)
-            if refusal is not None:
-                await exchange.refuse(send, *refusal)
-                return
-        await self._app(scope, _replay(body, receive), exchange.watch(send))
+            door = self._doors.get(exchange.path) if exchange.scope["method"] == "POST" else None
+            if door is not None:
+                return await self._enter(door, exchange)
+            await self._app(exchange.scope, _replay(exchange.request_body, receive), exchange.watch(send))
+            return None
+        finally:
+            self._in_flight -= 1
+
+    async def _enter(self, door: Door, exchange: Exchange) -> bytes:
+        if door.guarded:
+            require_admin(exchange.scope, self._serving.admin_token)
+        _require_json(exchange.headers)
+        if door.work is Work.QUICK:
+            return door.answer_as_json(self._serving, exchange)
+        threads = self._serving.threads if door.work is Work.COMPUTES else None
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(threads, door.answer_as_json, self._serving, exchange)
+
+    async def _read(self, exchange: Exchange, receive: Receive) -> None:
+        """Read the body of a request.
+
+        Raises:
+            RefusedError: It is larger than is read, too much is held already, or the caller left before its end.
+        """
+        if int(exchange.headers.get(b"content-length", 0)) > MOST_BYTES:
+            raise RefusedError(413)
+        chunks = []
+        while not exchange.is_read:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise RefusedError(408)
+            chunks.append(message.get("body", b""))
+            exchange.held += len(chunks[-1])
+            self._held += len(chunks[-1])
+            if exchange.held > MOST_BYTES:
+                raise RefusedError(413)
+            if self._held > MOST_BYTES_HELD:
+                raise RefusedError(503)
+            exchange.is_read = not message.get("more_body", False)
+        exchange.request_body = b"".join(chunks)
 
 
-class _RefusedBodyError(Exception):
-    """A body that is not read to its end."""
-
-    def __init__(self, status: int) -> None:
-        super().__init__(status)
-        self.status = status
+def _is_logged(path: str) -> bool:
+    return path not in UNLOGGED and not path.startswith(UNLOGGED_BELOW)
 
 
-class Exchange:
-    """One request and its answer, as far as they are known.
-
-    Attributes:
-        request_id: Names the exchange, to the caller and in the log.
-        answered_by: The pricer that made the answer, once one did.
-    """
-
-    def __init__(self, scope: Scope, serving: Serving) -> None:
-        """Begin with a request whose body is not read yet."""
-        self.answered_by: Pricer | None = None
-        self.request_id = new_request_id()
-        self.request_body = b""
-        self.response_body = b""
-        self.status = 0
-        self._start: Message = {}
-        self._scope = scope
-        self._serving = serving
-        self._received_at = datetime.now(UTC)
-        self._began = time.perf_counter()
-        self._recorded = False
-        self._sent = False
-
-    def watch(self, send: Send) -> Send:
-        """A `send` that keeps what passes; an error of the framework leaves as a problem in plain words."""
-
-        async def watched(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                self._start, self.status = message, message["status"]
-                if not self._is_foreign_error():
-                    self._sent = True
-                    await send(message)
-                return
-            if message["type"] == "http.response.body":
-                if self._is_foreign_error():
-                    if not message.get("more_body"):
-                        await self.refuse(send, self.status)
-                    return
-                self.response_body += message.get("body", b"")
-                if not message.get("more_body"):
-                    self.record()
-            await send(message)
-
-        return watched
-
-    async def refuse(
-        self,
-        send: Send,
-        status: int,
-        errors: list[schema.Problem] | None = None,
-        title: str | None = None,
-    ) -> None:
-        """Answer with a problem."""
-        self.response_body = problems.problem(status, self.request_id, errors or (), title)
-        self.status = status
-        headers = [
-            (b"content-type", problems.CONTENT_TYPE.encode()),
-            (b"content-length", str(len(self.response_body)).encode()),
-        ]
-        if status == 503:  # noqa: PLR2004 - HTTP's own number
-            headers.append((b"retry-after", b"5"))
-        headers += [(name, value) for name, value in self._start.get("headers", []) if name.lower() == b"allow"]
-        self.record()
-        self._sent = True
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": self.response_body})
-
-    async def give_up(self, send: Send, status: int) -> None:
-        """Answer that it failed, unless an answer is on its way already."""
-        if self._sent:
-            self.status = status
-        else:
-            await self.refuse(send, status)
-
-    def record(self) -> None:
-        """Put the record into the outbox, once."""
-        if self._recorded:
-            return
-        self._recorded = True
-        client = self._scope.get("client")
-        try:
-            self._serving.keep(
-                {
-                    "request_id": self.request_id,
-                    "received_at": self._received_at.isoformat(),
-                    "duration_ms": (time.perf_counter() - self._began) * 1000,
-                    "method": self._scope["method"],
-                    "path": self._scope["path"],
-                    "status": self.status or CLIENT_GONE,
-                    "request_body": _json(self.request_body),
-                    "response_body": _json(self.response_body),
-                    "model": self.answered_by and self.answered_by.name,
-                    "version": self.answered_by and self.answered_by.version,
-                    "client": client[0] if client else None,
-                }
-            )
-        except (SqliteError, OSError) as error:
-            logger.error("exchange %s could not be kept: %s", self.request_id, error)
-
-    def _is_foreign_error(self) -> bool:
-        headers = dict(self._start.get("headers", []))
-        return self.status >= 400 and headers.get(b"content-type") != problems.CONTENT_TYPE.encode()  # noqa: PLR2004
-
-
-def new_request_id() -> str:
-    """A UUID of version 7 (RFC 9562): it begins with the time in milliseconds, so that ids sort by age."""
-    milliseconds = time.time_ns() // 1_000_000
-    value = milliseconds << 80 | 0x7 << 76 | secrets.randbits(12) << 64 | 0b10 << 62 | secrets.randbits(62)
-    return str(uuid.UUID(int=value))
-
-
-def _is_logged(scope: Scope) -> bool:
-    path = scope["path"]
-    return path != "/" and path not in UNLOGGED and not path.startswith(UNLOGGED_BELOW)
-
-
-async def _read(receive: Receive) -> bytes:
-    """The body of a request.
-
-    Raises:
-        _RefusedBodyError: It is larger than is read, or the caller left before its end.
-    """
-    chunks, size = [], 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise _RefusedBodyError(408)
-        chunk = message.get("body", b"")
-        chunks.append(chunk)
-        size += len(chunk)
-        if size > MOST_BYTES:
-            raise _RefusedBodyError(413)
-        if not message.get("more_body"):
-            return b"".join(chunks)
+def _require_json(headers: Mapping[bytes, bytes]) -> None:
+    if headers.get(b"content-type", JSON_TYPE).split(b";")[0].strip().lower() != JSON_TYPE:
+        raise RefusedError(415)
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
@@ -250,40 +136,3 @@ def _replay(body: bytes, receive: Receive) -> Receive:
         return unread.pop() if unread else await receive()
 
     return replayed
-
-
-def _refusal(
-    scope: Scope, body: bytes, door: Door, *, ready: bool
-) -> tuple[int, list[schema.Problem], str | None] | None:
-    """Why a request is refused: its status, what is wrong, and a title; None if it holds."""
-    content_type = dict(scope["headers"]).get(b"content-type", b"application/json")
-    if content_type.split(b";")[0].strip().lower() != b"application/json":
-        return 415, [], None
-    try:
-        text = body.decode("utf-8-sig")
-        json.loads(text)
-        door.body.model_validate_json(text)
-    except ValidationError as error:
-        if error.errors(include_url=False)[0]["type"] == "json_invalid":
-            return 400, [schema.Problem("", None, error.errors(include_url=False)[0]["msg"])], None
-        return 422, schema.problems(error, door.body), door.title
-    except (ValueError, RecursionError) as error:
-        return 400, [schema.Problem("", None, str(error))], None
-    return None if ready else (503, [], None)
-
-
-def _json(body: bytes) -> Any:  # noqa: ANN401 - JSON is anything
-    """A body as JSON, or as the text it is; None if there is none."""
-    if not body:
-        return None
-    try:
-        return json.loads(body, parse_constant=_finite, parse_float=_finite)
-    except (ValueError, RecursionError):
-        return body.decode("utf-8", "replace")
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError(f"{text} is beyond what JSON can hold")
-    return number

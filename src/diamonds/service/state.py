@@ -2,77 +2,152 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import logging
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
+import sys
+from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any
 
+from pydantic import SecretStr
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from diamonds.config import read_settings
-from diamonds.errors import ArtefactError, DatabaseError, SchemaBehindError
-from diamonds.pricer import Pricer, load
-from diamonds.similar import SimilarStones
+from diamonds.errors import DatabaseError, SchemaBehindError
+from diamonds.service.champion import Champions, LoadedChampion
+from diamonds.service.metrics import ServiceMetrics
+from diamonds.service.problems import RefusedError
 from diamonds.store import traffic
 from diamonds.store.database import open_database, require_current
 from diamonds.store.outbox import Outbox, Shipper
 
 logger = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True)
-class LoadedChampion:
-    """A pricer, ready to answer."""
-
-    pricer: Pricer
-    similar: SimilarStones
+#: In seconds: how long a thread that computes may keep a quick answer waiting.
+SWITCH_SECONDS = 0.0005
+#: How many objects are made before Python looks for cycles among the young ones, and so on (`gc.set_threshold`).
+GC_THRESHOLDS = (20_000, 50, 100)
 
 
 class Serving:
-    """The champion and the outbox of this worker; empty until it is opened."""
+    """The champion and the outbox of this worker; empty until it is opened.
+
+    Attributes:
+        threads: Where answers are computed that take longer than others should wait.
+        admin_token: What lets callers change anything.
+    """
 
     def __init__(self) -> None:
         """Hold nothing yet."""
-        self.champion: LoadedChampion | None = None
+        self.threads = ThreadPoolExecutor(2, thread_name_prefix="answers")
+        self.admin_token: SecretStr | None = None
+        self._champions: Champions | None = None
+        self._metrics: ServiceMetrics | None = None
         self._outbox: Outbox | None = None
         self._shipper: Shipper | None = None
         self._engine: Engine | None = None
+        self._following: asyncio.Task[None] | None = None
 
-    def open(self, champion_folder: Path | None) -> None:
-        """Load the champion, if there is one, and open the outbox."""
+    @property
+    def champion(self) -> LoadedChampion | None:
+        """The champion, once there is one."""
+        return self._champions.present if self._champions else None
+
+    @property
+    def engine(self) -> Engine:
+        """The database."""
+        if self._engine is None:
+            raise RuntimeError("the service is not open")
+        return self._engine
+
+    @property
+    def outbox_folder(self) -> Path:
+        """Where exchanges wait for the database."""
+        if self._outbox is None:
+            raise RuntimeError("the service is not open")
+        return self._outbox.path.parent
+
+    def open(self, store: Path, routes: Collection[str]) -> None:
+        """Take the champion that the model store names and follow it from now on; open the outbox.
+
+        Args:
+            store: The folder of the champion's entries.
+            routes: Those that metrics tell apart.
+        """
         settings = read_settings()
+        self.admin_token = settings.admin_token
+        self._metrics = ServiceMetrics(routes)
         self._engine = open_database(settings)
         self._outbox = Outbox(settings.outbox)
-        self._shipper = Shipper(self._outbox, partial(_ship, self._engine))
+        self._shipper = Shipper(self._outbox, partial(traffic.record, self._engine), self._metrics.waiting)
         self._shipper.start()
-        if champion_folder is not None:
-            self._load(champion_folder)
+        self._champions = Champions(store, self._tell)
+        self._champions.take()
+        if self.champion is None:
+            logger.error("no price is quoted: %s", self._champions.problem)
+        self._following = asyncio.create_task(self._champions.follow())
+        self._settle()
 
-    def keep(self, record: dict[str, Any]) -> None:
-        """Keep the record of an exchange; it reaches the database in its own time."""
-        if self._outbox is not None and self._shipper is not None:
-            self._outbox.put(record)
-            self._shipper.notify()
-
-    def close(self) -> None:
+    async def close(self) -> None:
         """Ship what the database takes now; the rest waits in the outbox's file for the next start."""
+        if self._following is not None:
+            self._following.cancel()
+        self.threads.shutdown(cancel_futures=True)
         if self._outbox is not None and self._shipper is not None and self._engine is not None:
             self._shipper.stop()
             self._outbox.close()
             self._engine.dispose()
 
-    def _load(self, folder: Path) -> None:
-        try:
-            pricer = load(folder)
-        except ArtefactError as error:
-            logger.error("the champion cannot be loaded, so no price is quoted: %s", error)
-            return
-        self.champion = LoadedChampion(pricer, SimilarStones(pricer.stones))
+    def require_champion(self) -> LoadedChampion:
+        """The champion that answers.
+
+        Raises:
+            RefusedError: There is none; the error says why.
+        """
+        if self.champion is None:
+            raise RefusedError(503, title=self.readiness())
+        return self.champion
+
+    def readiness(self) -> str:
+        """Whether prices are quoted, in plain words."""
+        if self.champion is not None:
+            return f"{self.champion.pricer.name} {self.champion.pricer.version} serves"
+        if self._champions is not None and self._champions.refused:
+            return "The champion in the model store was refused: the log of the service says why"
+        return "No champion is loaded yet: train one with `kedro run`"
+
+    def keep(self, record: str) -> None:
+        """Keep the record of an exchange, a JSON object; it reaches the database in its own time."""
+        if self._outbox is not None and self._shipper is not None:
+            self._outbox.put(record)
+            self._shipper.notify()
+
+    def count(self, path: str, status: int, seconds: float) -> None:
+        """Count a request that was answered."""
+        if self._metrics is not None:
+            self._metrics.answered(path, status, seconds)
+
+    def count_prices(self, model: str, prices: int) -> None:
+        """Count prices that were quoted."""
+        if self._metrics is not None:
+            self._metrics.quoted(model, prices)
+
+    def _tell(self, champions: Champions) -> None:
+        if self._metrics is not None:
+            present = champions.present
+            serving = (present.pricer.name, present.pricer.version) if present else None
+            self._metrics.champion(serving, refused=champions.refused)
+
+    def _settle(self) -> None:
+        """Keep Python from walking what stays for good, again and again, and threads from holding quick answers up."""
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*GC_THRESHOLDS)
+        sys.setswitchinterval(SWITCH_SECONDS)
 
 
 def prepare() -> None:
@@ -95,10 +170,3 @@ def prepare() -> None:
         logger.error("exchanges wait in the outbox: %s", error)
     finally:
         engine.dispose()
-
-
-def _ship(engine: Engine, records: Sequence[dict[str, Any]]) -> None:
-    traffic.record(
-        engine,
-        [record | {"received_at": datetime.fromisoformat(record["received_at"])} for record in records],
-    )

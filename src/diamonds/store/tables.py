@@ -130,3 +130,18 @@ class Traffic(Base):
     model: Mapped[str | None] = mapped_column(String(64))
     version: Mapped[str | None] = mapped_column(String(64))
     client: Mapped[str | None] = mapped_column(String(255))
+
+
+class Sale(Base):
+    """One price really paid, for a stone that was quoted. What was quoted is kept beside it, for the log is pruned."""
+
+    __tablename__ = "sale"
+
+    request_id: Mapped[str] = mapped_column(String(36), primary_key=True)  # of the exchange in `traffic`
+    position: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)  # in its batch; -1 if quoted alone
+    price: Mapped[float]  # in dollars
+    recorded_at: Mapped[datetime]
+    stone: Mapped[dict[str, Any]]  # as it was described
+    quote: Mapped[dict[str, Any]]  # as it was answered
+    model: Mapped[str] = mapped_column(String(64))
+    version: Mapped[str] = mapped_column(String(64))

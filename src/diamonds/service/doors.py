@@ -1,0 +1,117 @@
+"""The routes that take a body: what it has to be, what is answered, and what is said where it does not hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from diamonds import schema
+from diamonds.schema import Diamond
+from diamonds.service import answers
+from diamonds.service.champion import LoadedChampion
+from diamonds.service.exchange import Exchange
+from diamonds.service.messages import Batch, SaleReport, SimilarQuery
+from diamonds.service.problems import RefusedError
+from diamonds.service.sales import report_sale
+from diamonds.service.state import Serving
+
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+class Work(Enum):
+    """What it takes to answer."""
+
+    QUICK = "no time worth speaking of"
+    COMPUTES = "a processor, for longer than others should wait"
+    WAITS = "the database"
+
+
+@dataclass(frozen=True)
+class Door:
+    """A route that takes POST requests.
+
+    Attributes:
+        body: What is asked.
+        title: What a refusal is called.
+        answer: From the worker, what is asked and the request's id to the answer.
+        item: What the body is a list of, if it is one.
+        work: How long others would have to wait for it.
+        guarded: Whether it changes anything.
+    """
+
+    body: type[BaseModel]
+    title: str
+    answer: Callable[[Serving, Any, Exchange], BaseModel]
+    item: type[BaseModel] | None = None
+    work: Work = Work.QUICK
+    guarded: bool = False
+
+    def answer_as_json(self, serving: Serving, exchange: Exchange) -> bytes:
+        """The answer to an exchange whose body is read.
+
+        Raises:
+            RefusedError: It is answered with a problem.
+        """
+        body = exchange.request_body
+        asked = self.read(body)
+        exchange.is_json = b"NaN" not in body and b"Infinity" not in body  # a field given twice may hide one
+        answer = self.answer(serving, asked, exchange)
+        written: bytes = answer.__pydantic_serializer__.to_json(answer)
+        return written
+
+    def read(self, body: bytes) -> BaseModel:
+        """What is asked.
+
+        Raises:
+            RefusedError: It is not JSON, or does not hold; the error says all that is wrong.
+        """
+        try:
+            return self.body.model_validate_json(body.removeprefix(BYTE_ORDER_MARK))
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            if first["type"] == "json_invalid":
+                raise RefusedError(400, [schema.Problem("", None, first["msg"])]) from error
+            raise RefusedError(422, schema.problems(error, self.item or self.body), self.title) from error
+
+
+def _by_champion(
+    answer: Callable[[LoadedChampion, Any, str], BaseModel], prices: Callable[[Any], int]
+) -> Callable[[Serving, Any, Exchange], BaseModel]:
+    """An answer that takes the champion, once: all of it comes from the same model."""
+
+    def answered(serving: Serving, asked: Any, exchange: Exchange) -> BaseModel:  # noqa: ANN401 - each door has its own
+        champion = serving.require_champion()
+        exchange.answered_by = champion.pricer
+        made = answer(champion, asked, exchange.request_id)
+        serving.count_prices(champion.pricer.name, prices(asked))
+        return made
+
+    return answered
+
+
+def _one(asked: object) -> int:  # noqa: ARG001 - each door counts its own
+    return 1
+
+
+def _none(asked: object) -> int:  # noqa: ARG001 - each door counts its own
+    return 0
+
+
+UNPRICED = "This diamond cannot be priced"
+DOORS = {
+    "/predict": Door(Diamond, UNPRICED, _by_champion(answers.quote, _one)),
+    "/predict/batch": Door(
+        Batch,
+        "These diamonds cannot be priced",
+        _by_champion(answers.quotes, lambda batch: len(batch.root)),
+        item=Diamond,
+        work=Work.COMPUTES,
+    ),
+    "/similar": Door(SimilarQuery, "No stones can be looked up for this", _by_champion(answers.similar, _none)),
+    "/explain": Door(Diamond, UNPRICED, _by_champion(answers.reasons, _one), work=Work.COMPUTES),
+    "/sales": Door(SaleReport, "This sale cannot be recorded", report_sale, work=Work.WAITS, guarded=True),
+}

@@ -1,0 +1,182 @@
+"""One request and its answer, as far as they are known, and the one record that is kept of them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import math
+import os
+import time
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from sqlite3 import Error as SqliteError
+
+from starlette.types import Message, Scope, Send
+
+from diamonds.pricer import Pricer
+from diamonds.service import problems
+from diamonds.service.problems import RefusedError
+from diamonds.service.state import Serving
+
+logger = logging.getLogger(__name__)
+
+#: The status of an exchange whose caller left before it was answered, as nginx logs it.
+CLIENT_GONE = 499
+JSON_TYPE = b"application/json"
+PROBLEM_TYPE = problems.CONTENT_TYPE.encode()
+#: Headers that go with a status: when a caller that was sent away may come back, and what lets one in.
+EXPLAINED_BY = {503: ((b"retry-after", b"5"),), 401: ((b"www-authenticate", b"Bearer"),)}
+#: In bytes and seconds: a caller who takes longer to read a piece of an answer is not waited for.
+PIECE, PIECE_SECONDS = 256 * 1024, 10
+
+#: The exchange that is being answered.
+current: ContextVar[Exchange] = ContextVar("exchange")
+
+
+class Exchange:
+    """One request and its answer.
+
+    Attributes:
+        request_id: Names the exchange, to the caller and in the log.
+        scope: The request as ASGI has it.
+        path: What was asked for.
+        headers: Of the request, names in lower case.
+        request_body: The request's body, once it is read.
+        is_read: Whether it is.
+        is_json: Whether it is known to be strict JSON.
+        held: How many bytes of it are in memory.
+        answered_by: The pricer that made the answer, once one did.
+        status: Of the answer; 0 until there is one.
+    """
+
+    def __init__(self, scope: Scope, serving: Serving) -> None:
+        """Begin with a request whose body is not read yet."""
+        self.request_id = new_request_id()
+        self.scope = scope
+        self.path: str = scope["path"]
+        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        self.request_body = b""
+        self.is_read = self.is_json = False
+        self.held = 0
+        self.answered_by: Pricer | None = None
+        self.status = 0
+        self._response_body = b""
+        self._is_ours = False
+        self._start: Message = {}
+        self._serving = serving
+        self._received_at = time.time()
+        self._began = time.perf_counter()
+        self._recorded = False
+        self._sent = False
+
+    async def answer(self, send: Send, body: bytes) -> None:
+        """Answer with JSON."""
+        await self._send(send, 200, body, [(b"content-type", JSON_TYPE)])
+
+    async def give_up(self, send: Send, refused: RefusedError) -> None:
+        """Answer that it failed, unless an answer is on its way already."""
+        if self._sent:
+            self.status = refused.status
+        else:
+            await self.refuse(send, refused)
+
+    async def refuse(self, send: Send, refused: RefusedError) -> None:
+        """Answer with a problem."""
+        headers = [(b"content-type", PROBLEM_TYPE), *EXPLAINED_BY.get(refused.status, ())]
+        headers += [(name, value) for name, value in self._start.get("headers", []) if name.lower() == b"allow"]
+        await self._send(send, refused.status, problems.as_json(refused, self.request_id), headers)
+
+    def watch(self, send: Send) -> Send:
+        """A `send` that keeps what passes; an error of the framework leaves as a problem in plain words."""
+
+        async def watched(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self._start, self.status = message, message["status"]
+                if not self._is_foreign_error():
+                    self._sent = True
+                    await send(message)
+                return
+            if message["type"] == "http.response.body":
+                if self._is_foreign_error():
+                    if not message.get("more_body"):
+                        await self.refuse(send, RefusedError(self.status))
+                    return
+                self._response_body += message.get("body", b"")
+                if not message.get("more_body"):
+                    self.record()
+            await send(message)
+
+        return watched
+
+    def record(self) -> None:
+        """Put the record into the outbox, once."""
+        if self._recorded:
+            return
+        self._recorded = True
+        seconds = time.perf_counter() - self._began
+        status = self.status or CLIENT_GONE
+        self._serving.count(self.path, status, seconds)
+        try:
+            self._serving.keep(self._as_json(seconds, status))
+        except (SqliteError, OSError) as error:
+            logger.error("exchange %s could not be kept: %s", self.request_id, error)
+
+    async def _send(self, send: Send, status: int, body: bytes, headers: list[tuple[bytes, bytes]]) -> None:
+        """Answer, the record first."""
+        self.status, self._response_body, self._is_ours = status, body, True
+        headers.append((b"content-length", b"%d" % len(body)))
+        self.record()
+        self._sent = True
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        for first in range(0, len(body), PIECE) or (0,):
+            last = first + PIECE >= len(body)
+            async with asyncio.timeout(PIECE_SECONDS):
+                await send({"type": "http.response.body", "body": body[first : first + PIECE], "more_body": not last})
+
+    def _as_json(self, seconds: float, status: int) -> str:
+        """The record, as a JSON object of the columns of the traffic log; bodies that are JSON are not written anew."""
+        pricer, client = self.answered_by, self.scope.get("client")
+        received_at = datetime.fromtimestamp(self._received_at, UTC).isoformat(timespec="microseconds")
+        request = self.request_body.decode("utf-8-sig") if self.is_json else _json(self.request_body)
+        response = self._response_body.decode() if self._is_ours else _json(self._response_body)
+        rest = {
+            "method": self.scope["method"],
+            "path": self.path,
+            "model": pricer and pricer.name,
+            "version": pricer and pricer.version,
+            "client": client[0] if client else None,
+        }
+        return (
+            f'{{"request_id":"{self.request_id}","received_at":"{received_at}","duration_ms":{seconds * 1000:.4f},'
+            f'"status":{status},"request_body":{request},"response_body":{response},{json.dumps(rest)[1:]}'
+        )
+
+    def _is_foreign_error(self) -> bool:
+        headers = dict(self._start.get("headers", []))
+        return self.status >= 400 and headers.get(b"content-type") != PROBLEM_TYPE  # noqa: PLR2004
+
+
+def new_request_id() -> str:
+    """A UUID of version 7 (RFC 9562): it begins with the time in milliseconds, so that ids sort by age."""
+    chance = int.from_bytes(os.urandom(10))
+    value = (time.time_ns() // 1_000_000 << 80) | (0x7 << 76) | (chance >> 4 & 0xFFF) << 64 | 0b10 << 62
+    digits = f"{value | chance >> 18:032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+def _json(body: bytes) -> str:
+    """A body as strict JSON: as it is, as a string where it is none, or null where there is none."""
+    if not body:
+        return "null"
+    try:
+        return json.dumps(json.loads(body, parse_constant=_finite, parse_float=_finite))
+    except (ValueError, RecursionError):
+        return json.dumps(body.decode("utf-8", "replace"))
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is beyond what JSON can hold")
+    return number

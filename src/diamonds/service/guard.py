@@ -1,0 +1,33 @@
+"""Who is let in where anything is changed or logged bodies are shown."""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+
+from pydantic import SecretStr
+from starlette.types import Scope
+
+from diamonds.service.problems import RefusedError
+
+
+def require_admin(scope: Scope, token: SecretStr | None) -> None:
+    """Let a request pass that carries the token; where there is none, one from this machine itself.
+
+    Raises:
+        RefusedError: It is neither.
+    """
+    if token is None:
+        if not _is_loopback(scope.get("client")):
+            raise RefusedError(403)
+        return
+    kind, _, given = dict(scope["headers"]).get(b"authorization", b"").partition(b" ")
+    if kind.lower() != b"bearer" or not hmac.compare_digest(given.strip(), token.get_secret_value().encode()):
+        raise RefusedError(401)
+
+
+def _is_loopback(client: tuple[str, int] | None) -> bool:
+    try:
+        return client is not None and ipaddress.ip_address(client[0]).is_loopback
+    except ValueError:
+        return False

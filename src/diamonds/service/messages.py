@@ -1,0 +1,126 @@
+"""What callers ask and what they are answered, as types: the API is described by them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import UUID7, AwareDatetime, BaseModel, ConfigDict, Field, RootModel
+
+from diamonds.schema import MEASURES, Diamond, PricedDiamond
+
+#: As many stones are priced by one request.
+MOST_STONES = 10_000
+
+
+class Price(BaseModel):
+    """The price of a stone, and how sure it is."""
+
+    price: float = Field(description="in US dollars")
+    currency: str = Field("USD", description="of all amounts")
+    low: float = Field(description="lower end of the band")
+    high: float = Field(description="upper end of the band")
+    confidence: float = Field(description="share of stones whose price lies inside their band")
+    assumed: list[str] = Field(description="measurements that were not given, and so estimated")
+    outside: list[str] = Field(description="features beyond what the model was trained on")
+
+
+class Quote(Price):
+    """The price of one stone, and the model that made it."""
+
+    model: str = Field(description="the model that made this price")
+    version: str = Field(description="the model's version")
+    request_id: str = Field(description="names this answer, to report a sale by for example")
+
+
+class Batch(RootModel[Annotated[list[Diamond], Field(min_length=1, max_length=MOST_STONES)]]):
+    """Stones to price at once, 1 to 10,000."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": [
+                {"carat": 1.1, "cut": "Ideal", "color": "H", "clarity": "SI2"},
+                {"carat": 0.5, "cut": "Premium", "color": "D", "clarity": "VS1", "depth": 61.5, "table": 58},
+            ]
+        }
+    )
+
+
+class Quotes(BaseModel):
+    """The prices of several stones, in the order in which they were asked for."""
+
+    quotes: list[Price]
+    model: str = Field(description="the model that made these prices")
+    version: str = Field(description="the model's version")
+    request_id: str
+
+
+class SimilarQuery(Diamond):
+    """A stone, and how many like it to show; only carat, cut, color and clarity matter."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"example": {"carat": 1.1, "cut": "Ideal", "color": "H", "clarity": "SI2", "n": 3}}
+    )
+
+    n: Annotated[int, Field(ge=1, le=100, description="how many stones, 1 to 100")] = 5
+
+
+class SimilarStone(PricedDiamond):
+    """A stone of the training data, and how far its weight is from the one asked for."""
+
+    carat_difference: float = Field(description="in carats, never negative")
+
+
+class Samples(BaseModel):
+    """The stones most like the one asked for, the nearest weight first."""
+
+    samples: list[SimilarStone]
+    request_id: str
+
+
+class Effect(BaseModel):
+    """What one feature does to a price."""
+
+    feature: str
+    value: str | float = Field(description="what the stone has, estimated where it was not given")
+    factor: float = Field(description="by how much it multiplies the price")
+    usd: float = Field(description="by how many dollars it changes the price")
+
+
+class Reasons(BaseModel):
+    """A quote, and how its price comes about from the usual price."""
+
+    quote: Quote
+    base_price: float = Field(description="the usual price in dollars, the same for all stones")
+    effects: list[Effect] = Field(
+        description="the greatest first; the factors multiply base_price to the price, the dollars add up to it"
+    )
+
+
+class SaleReport(BaseModel):
+    """The price really paid for a stone that was quoted."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"example": {"request_id": "01a1fe8d-5b7c-7e4a-9d3e-2f6a8c1b0d4e", "price": 5100}},
+    )
+
+    request_id: UUID7 = Field(description="of the quote")
+    price: Annotated[
+        float, Field(gt=0, le=MEASURES["price"].most, strict=True, allow_inf_nan=False, description="in US dollars")
+    ]
+    position: Annotated[
+        int | None,
+        Field(
+            ge=0, lt=MOST_STONES, strict=True, description="which stone of a batch, counted from 0; only for batches"
+        ),
+    ] = None
+
+
+class RecordedSale(BaseModel):
+    """A sale as it is kept."""
+
+    request_id: str = Field(description="of the quote")
+    position: int | None
+    price: float = Field(description="in US dollars")
+    quoted: float = Field(description="the price that was quoted, in US dollars")
+    recorded_at: AwareDatetime

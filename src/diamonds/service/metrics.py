@@ -1,0 +1,78 @@
+"""What Prometheus is told of one worker; several workers of a machine add up."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+#: In seconds: a quote takes less than the first.
+BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+#: The route of all that is no route of ours: what callers make up must not make up metrics.
+OTHER = "other"
+
+
+class ServiceMetrics:
+    """Requests, prices, the champion, and the exchanges that wait for the database."""
+
+    def __init__(self, routes: Collection[str]) -> None:
+        """Name the routes that are told apart."""
+        import prometheus_client as metrics  # in a worker, where BentoML has said how workers add up
+
+        self._routes = frozenset(routes)
+        self._requests = metrics.Counter("diamonds_requests_total", "Requests answered", ["route", "status"])
+        self._seconds = metrics.Histogram(
+            "diamonds_request_seconds", "From the request to its answer", ["route"], buckets=BUCKETS
+        )
+        self._prices = metrics.Counter("diamonds_prices_total", "Prices quoted", ["model"])
+        self._champion = metrics.Gauge(
+            "diamonds_champion", "1 for the model that serves", ["model", "version"], multiprocess_mode="livemax"
+        )
+        self._refused = metrics.Gauge(
+            "diamonds_champion_refused",
+            "1 while the model store names a champion that cannot be used",
+            multiprocess_mode="livemax",
+        )
+        self._waiting = metrics.Gauge(
+            "diamonds_outbox_exchanges", "Exchanges that wait for the database", multiprocess_mode="livesum"
+        )
+        self._unkept = metrics.Counter("diamonds_exchanges_unkept_total", "Exchanges that could not be kept")
+        self._serving: tuple[str, str] | None = None
+        self._known: dict[Any, Any] = {}
+
+    def answered(self, path: str, status: int, seconds: float) -> None:
+        """Count a request."""
+        counter, histogram = self._of_route(path, status)
+        counter.inc()
+        histogram.observe(seconds)
+
+    def quoted(self, model: str, prices: int) -> None:
+        """Count prices."""
+        counter = self._known.get(model)
+        if counter is None:
+            counter = self._known[model] = self._prices.labels(model)
+        counter.inc(prices)
+
+    def unkept(self) -> None:
+        """Count an exchange whose record was lost."""
+        self._unkept.inc()
+
+    def waiting(self, exchanges: int) -> None:
+        """Say how many exchanges wait."""
+        self._waiting.set(exchanges)
+
+    def champion(self, name_and_version: tuple[str, str] | None, *, refused: bool) -> None:
+        """Say which model serves, and whether another should."""
+        if self._serving is not None:
+            self._champion.labels(*self._serving).set(0)
+        if name_and_version is not None:
+            self._champion.labels(*name_and_version).set(1)
+        self._serving = name_and_version
+        self._refused.set(int(refused))
+
+    def _of_route(self, path: str, status: int) -> tuple[Any, Any]:
+        key = (path if path in self._routes else OTHER, status)
+        found = self._known.get(key)
+        if found is None:
+            route, _ = key
+            found = self._known[key] = (self._requests.labels(route, status), self._seconds.labels(route))
+        return found
