@@ -1,13 +1,14 @@
 import math
+from typing import Annotated
 
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from diamonds import schema
-from diamonds.schema import COLUMNS, FEATURES, GRADES, MEASURES, Diamond
+from diamonds.schema import COLUMNS, FEATURES, GRADES, MEASURES, WHOLE, Diamond
 
 STONE = {"carat": 1.1, "cut": "Ideal", "color": "H", "clarity": "SI2"}
 
@@ -100,6 +101,16 @@ def _holds(frame):
     except SchemaErrors:
         return False
     return True
+
+
+def test_a_whole_number_may_have_a_decimal_point_as_in_json_and_nothing_behind_it():
+    number = TypeAdapter(Annotated[int, Field(le=9), WHOLE])
+
+    assert number.validate_json("5.0", strict=True) == number.validate_json("5", strict=True) == 5
+    for wrong in ("10.0", "5.5", '"5"', "true", "NaN", "Infinity", "null"):
+        with pytest.raises(ValidationError):
+            number.validate_json(wrong, strict=True)
+    assert number.json_schema() == {"type": "integer", "maximum": 9}
 
 
 def test_a_size_far_from_what_the_weight_implies_is_a_contradiction(stones):

@@ -166,15 +166,28 @@ def _grade(field: str) -> BeforeValidator:
     return BeforeValidator(lambda value: canonical_grade(field, value) or value)
 
 
+def _ranked(field: str) -> Any:  # noqa: ANN401 - pydantic's own return type
+    best_first = GRADES[field][::-1]
+    return Field(description=f"from best to worst: {', '.join(best_first)} ({best_first[0]} is the best)")
+
+
 def _measure(field: str) -> Any:  # noqa: ANN401 - pydantic's own return type
     measure = MEASURES[field]
     return Field(gt=0, le=measure.most, allow_inf_nan=False, description=measure.about)
 
 
+def _whole(value: object) -> object:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+#: JSON knows one kind of number: 5.0 is as whole as 5. To stand behind a field's limits, which are described only so.
+WHOLE = BeforeValidator(_whole)
 Carat = Annotated[float, _measure("carat")]
-Cut = Annotated[Literal["Fair", "Good", "Very Good", "Premium", "Ideal"], _grade("cut")]
-Color = Annotated[Literal["J", "I", "H", "G", "F", "E", "D"], _grade("color")]
-Clarity = Annotated[Literal["I1", "SI2", "SI1", "VS2", "VS1", "VVS2", "VVS1", "IF"], _grade("clarity")]
+Cut = Annotated[Literal["Fair", "Good", "Very Good", "Premium", "Ideal"], _grade("cut"), _ranked("cut")]
+Color = Annotated[Literal["J", "I", "H", "G", "F", "E", "D"], _grade("color"), _ranked("color")]
+Clarity = Annotated[
+    Literal["I1", "SI2", "SI1", "VS2", "VS1", "VVS2", "VVS1", "IF"], _grade("clarity"), _ranked("clarity")
+]
 
 
 class Diamond(BaseModel):

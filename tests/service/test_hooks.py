@@ -492,6 +492,16 @@ def test_an_app_that_raises_is_a_500_in_plain_words_in_the_answer_the_log_and_th
     assert "RuntimeError: broken" in caplog.text
 
 
+def test_what_machines_read_cannot_be_written_to():
+    async def never(scope, receive, send):
+        raise AssertionError("the app was called")
+
+    sent, _ = exchange(never, Recording(), method="DELETE", path="/metrics")
+
+    assert problem(sent)["status"] == sent[0]["status"] == 405
+    assert dict(sent[0]["headers"])[b"allow"] == b"GET, HEAD"
+
+
 def test_a_log_that_cannot_be_written_does_not_stop_the_answer(caplog):
     class Full(Recording):
         def keep(self, record):

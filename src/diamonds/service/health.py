@@ -31,11 +31,17 @@ async def metrics(serving: Serving, send: Send) -> None:  # noqa: ARG001 - as th
     await _send(send, 200, client.CONTENT_TYPE_LATEST, body)
 
 
+async def refuse_method(send: Send) -> None:
+    """Answer that these addresses are only read."""
+    body = problems.as_json(RefusedError(405), new_request_id())
+    await _send(send, 405, problems.CONTENT_TYPE, body, (b"allow", b"GET, HEAD"))
+
+
 #: By path; none of these is an exchange of the API.
 HEALTH = {"/readyz": readyz, "/metrics": metrics}
 
 
-async def _send(send: Send, status: int, content_type: str, body: bytes) -> None:
-    headers = [(b"content-type", content_type.encode()), (b"content-length", b"%d" % len(body))]
+async def _send(send: Send, status: int, content_type: str, body: bytes, *more: tuple[bytes, bytes]) -> None:
+    headers = [(b"content-type", content_type.encode()), (b"content-length", b"%d" % len(body)), *more]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from diamonds.service.doors import Door, Work
 from diamonds.service.exchange import JSON_TYPE, Exchange, current
 from diamonds.service.guard import require_admin
-from diamonds.service.health import HEALTH
+from diamonds.service.health import HEALTH, refuse_method
 from diamonds.service.problems import RefusedError
 from diamonds.service.state import Serving
 
@@ -44,8 +44,10 @@ class RequestHook:
         """Answer one request, and record it before the last byte of its answer leaves."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
-        elif scope["path"] in HEALTH and scope["method"] == "GET":
+        elif scope["path"] in HEALTH and scope["method"] in {"GET", "HEAD"}:
             await HEALTH[scope["path"]](self._serving, send)
+        elif scope["path"] in HEALTH:
+            await refuse_method(send)
         elif _is_logged(scope["path"]):
             await self._exchange(scope, receive, send)
         else:

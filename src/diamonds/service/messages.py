@@ -6,10 +6,12 @@ from typing import Annotated
 
 from pydantic import UUID7, AwareDatetime, BaseModel, ConfigDict, Field, RootModel
 
-from diamonds.schema import MEASURES, Diamond, PricedDiamond
+from diamonds.schema import MEASURES, WHOLE, Diamond, PricedDiamond
 
 #: As many stones are priced by one request.
 MOST_STONES = 10_000
+#: How an id looks, for programs that do not know UUIDs of version 7.
+REQUEST_ID = "^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-7[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}$"
 
 
 class Price(BaseModel):
@@ -61,7 +63,7 @@ class SimilarQuery(Diamond):
         json_schema_extra={"example": {"carat": 1.1, "cut": "Ideal", "color": "H", "clarity": "SI2", "n": 3}}
     )
 
-    n: Annotated[int, Field(ge=1, le=100, description="how many stones, 1 to 100")] = 5
+    n: Annotated[int, Field(ge=1, le=100, description="how many stones, 1 to 100"), WHOLE] = 5
 
 
 class SimilarStone(PricedDiamond):
@@ -81,7 +83,10 @@ class Effect(BaseModel):
     """What one feature does to a price."""
 
     feature: str
-    value: str | float = Field(description="what the stone has, estimated where it was not given")
+    value: str | float | None = Field(
+        description="what the stone has, estimated where it was not given; null where its sizes are so impossible that"
+        " the estimate is endless"
+    )
     factor: float = Field(description="by how much it multiplies the price")
     usd: float = Field(description="by how many dollars it changes the price")
 
@@ -104,7 +109,7 @@ class SaleReport(BaseModel):
         json_schema_extra={"example": {"request_id": "01a1fe8d-5b7c-7e4a-9d3e-2f6a8c1b0d4e", "price": 5100}},
     )
 
-    request_id: UUID7 = Field(description="of the quote")
+    request_id: UUID7 = Field(description="of the quote", json_schema_extra={"pattern": REQUEST_ID})
     price: Annotated[
         float, Field(gt=0, le=MEASURES["price"].most, strict=True, allow_inf_nan=False, description="in US dollars")
     ]
@@ -113,6 +118,7 @@ class SaleReport(BaseModel):
         Field(
             ge=0, lt=MOST_STONES, strict=True, description="which stone of a batch, counted from 0; only for batches"
         ),
+        WHOLE,
     ] = None
 
 
