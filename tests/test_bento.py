@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from project import ROOT, Project, serve, stop
+from project import ROOT, Project, serve, status_of, stop
 
 BIN = Path(sys.executable).parent
 
@@ -54,8 +54,10 @@ def test_a_bento_serves_where_only_its_own_requirements_are_installed(bento, tmp
     )
     with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
         quote = json.load(answer)
+    pages = {path: status_of(running.url + path) for path in ("/", "/docs", "/champion", "/static/style.css")}
     stop(running)
 
+    assert pages == dict.fromkeys(pages, 200)
     assert quote["model"] == "xgboost"
     assert quote["low"] < quote["price"] < quote["high"]
     assert (bento / "data/diamonds.db").is_file(), "the traffic lies where the service was started"

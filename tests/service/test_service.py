@@ -251,26 +251,6 @@ with SyncHTTPClient({served.url!r}) as client:
     assert len(answer["samples"]) == 2
 
 
-def test_the_openapi_page_names_both_routes_and_their_fields(served):
-    with urllib.request.urlopen(f"{served.url}/docs.json", timeout=10) as answer:  # noqa: S310
-        document = json.load(answer)
-
-    assert {"/predict", "/similar"} <= set(document["paths"])
-    asked, answered = (_schema(document, "/predict", *place) for place in (("requestBody",), ("responses", "200")))
-    assert set(asked["properties"]) == set(FEATURES)
-    assert asked["required"] == ["carat", "cut", "color", "clarity"]
-    assert asked["properties"]["color"]["enum"] == ["J", "I", "H", "G", "F", "E", "D"]
-    assert set(answered["properties"]) == set(post(served, "/predict", STONE)[1])
-    assert set(_schema(document, "/similar", "requestBody")["properties"]) == {*FEATURES, "n"}
-
-
-def _schema(document, path, *place):
-    found = document["paths"][path]["post"]
-    for key in place:
-        found = found[key]
-    return found["content"]["application/json"]["schema"]
-
-
 def test_health_leaves_no_traffic(served, trained):
     assert [status_of(served.url + path) for path in ("/livez", "/readyz", "/metrics")] == [200, 200, 200]
     _, quote = post(served, "/predict", STONE)  # what came before it is shipped when it is

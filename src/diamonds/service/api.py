@@ -8,10 +8,11 @@ from typing import Any, cast
 import bentoml
 
 from diamonds.schema import Diamond
-from diamonds.service import messages, state
+from diamonds.service import messages, openapi, state
 from diamonds.service.doors import DOORS
 from diamonds.service.exchange import current
 from diamonds.service.hooks import DEADLINE_SECONDS, RequestHook
+from diamonds.service.pages import Pages
 from diamonds.service.state import Serving
 
 #: Named in bentofile.yaml too, so that a Bento carries it.
@@ -77,6 +78,9 @@ class Diamonds:
 
 Diamonds.add_asgi_middleware(  # type: ignore[attr-defined]  # the decorator made it a Service
     RequestHook, serving=serving, doors=DOORS
+)
+Diamonds.mount_asgi_app(  # type: ignore[attr-defined]
+    Pages(serving, lambda: openapi.document(Diamonds.apis.values(), DOORS)).app()  # type: ignore[attr-defined]
 )
 
 
