@@ -3,7 +3,10 @@ import pandas as pd
 import pytest
 
 from diamonds.features import (
+    MEASURED,
+    PARTLY,
     SHAPE_IS_MADE_OF,
+    UNKNOWN,
     Proportions,
     one_hot_shares,
     one_hot_with,
@@ -11,7 +14,7 @@ from diamonds.features import (
     ranks_and_shape_shares,
     shape,
 )
-from diamonds.schema import FEATURES, MEASUREMENTS
+from diamonds.schema import FEATURES, GRADES, MEASUREMENTS
 
 ROUND = {
     "carat": 1.0,
@@ -102,7 +105,7 @@ def test_what_is_missing_is_estimated_close_to_what_was_measured(stones, missing
 
 
 def test_estimates_use_what_is_known_before_what_is_usual():
-    proportions = Proportions({cut: {"depth": 61.8, "table": 57.0, "density": 0.0061} for cut in ("Ideal",)})
+    proportions = Proportions({cut: {"depth": 61.8, "table": 57.0, "density": 0.0061} for cut in GRADES["cut"]})
     stone = pd.DataFrame([ROUND | {"z": np.nan}])
     without_depth = pd.DataFrame([ROUND | {"depth": np.nan}])
 
@@ -121,19 +124,22 @@ def test_a_cut_that_was_never_seen_gets_the_proportions_of_all(stones):
 @pytest.mark.parametrize(
     ("missing", "guessed"),
     [
-        ([], False),
-        (["table"], False),
-        (["depth"], False),
-        (["z"], False),
-        (["x"], False),
-        (["x", "y"], False),
-        (["depth", "z"], True),
-        (["x", "y", "z"], True),
-        (["x", "y", "depth"], True),
-        (list(MEASUREMENTS), True),
+        ([], MEASURED),
+        (["table"], MEASURED),
+        (["depth"], MEASURED),
+        (["z"], MEASURED),
+        (["x"], PARTLY),
+        (["y", "z"], PARTLY),
+        (["x", "y"], PARTLY),
+        (["depth", "z"], PARTLY),
+        (["x", "y", "z"], PARTLY),
+        (["x", "y", "depth"], PARTLY),
+        (["x", "y", "z", "depth"], UNKNOWN),
+        (list(MEASUREMENTS), UNKNOWN),
     ],
 )
-def test_a_size_is_guessed_only_where_the_stones_own_measures_do_not_give_it(missing, guessed):
+def test_how_much_of_a_size_is_guessed_follows_from_what_was_measured(missing, guessed):
     stone = pd.DataFrame([ROUND]).assign(**dict.fromkeys(missing, np.nan))
 
     assert Proportions.guesses(stone).tolist() == [guessed]
+    assert Proportions.guesses_one({field: ROUND[field] for field in ROUND if field not in missing}) == guessed

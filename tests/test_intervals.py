@@ -54,3 +54,16 @@ def test_a_handful_of_stones_gives_the_widest_band_they_allow():
     band = ConformalBand.calibrate(pd.Series([1.0] * 3), pd.Series([90.0, 100.0, 130.0]), pd.Series([100.0] * 3), 0.9)
 
     assert band.factors[ANY_CARAT] == pytest.approx((0.9, 1.3))
+
+
+def test_a_band_around_two_holds_both_in_each_carat_band():
+    one, other = ConformalBand(0.9, {"any": (0.8, 1.1), "2+": (0.5, 1.2)}), ConformalBand(0.9, {"any": (0.7, 1.05)})
+
+    assert one.around(other) == ConformalBand(0.9, {"any": (0.7, 1.1), "2+": (0.5, 1.2)})
+
+
+def test_a_stone_alone_has_the_factors_that_it_has_among_others():
+    band = ConformalBand.calibrate(*world(8000, 1), 0.9)
+    carats = [0.01, 0.4999, 0.5, 1.0, 1.5, 1.99, 2.0, 100.0]
+
+    assert [tuple(pair) for pair in band.factors_of(np.array(carats)).T] == [band.factors_of_one(c) for c in carats]

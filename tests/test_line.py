@@ -14,7 +14,7 @@ from xgboost import XGBRegressor
 from diamonds import models
 from diamonds.metrics import errors
 from diamonds.pricer import load
-from diamonds.schema import COLUMNS, GRADES, frame_hash
+from diamonds.schema import COLUMNS, GRADES, MEASUREMENTS, frame_hash
 from diamonds.store import history
 from diamonds.store.database import open_database
 from diamonds.store.tables import Promotion
@@ -82,6 +82,27 @@ def test_the_band_holds_what_it_states_where_only_the_four_cs_are_given(trained)
 
     assert 0.88 <= metrics["four_cs"]["coverage"] <= 0.92
     assert metrics["four_cs"]["width"] > metrics["overall"]["width"]
+
+
+@pytest.mark.parametrize("model", models.available())
+@pytest.mark.parametrize(
+    "missing",
+    [["table"], ["z"], ["x"], ["x", "y"], ["x", "y", "z"], ["depth", "z"], ["x", "y", "depth"], list(MEASUREMENTS)],
+    ids=",".join,
+)
+def test_the_band_holds_what_it_states_whatever_was_not_measured(trained, model, missing):
+    pricer = load(trained.newest(f"06_models/{model}_pricer"))
+    holdout = stones_of(trained, "holdout").iloc[::3]
+
+    quoted = pricer.price(holdout.assign(**dict.fromkeys(missing, np.nan)))
+
+    assert holdout["price"].between(quoted["low"], quoted["high"]).mean() >= 0.88
+
+
+def test_hardly_any_stone_of_the_holdout_lies_outside(trained):
+    named = load(trained.newest("06_models/xgboost_pricer")).outside_many(stones_of(trained, "holdout"))
+
+    assert sum(map(bool, named)) / len(named) < 0.002
 
 
 def test_every_raw_row_is_accounted_for(trained):

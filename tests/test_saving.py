@@ -26,7 +26,8 @@ from diamonds.errors import ArtefactError, ConfigurationError
 from diamonds.features import Proportions, on_log_price, ranks_and_shape
 from diamonds.intervals import ConformalBand
 from diamonds.pricer import Pricer, TrainingSummary, load, save
-from diamonds.schema import FEATURES
+from diamonds.schema import FEATURES, REQUIRED
+from project import STONE
 
 KEY, ANOTHER = "key of the jeweller", "key of somebody else"
 MUTATIONS = 300
@@ -280,6 +281,20 @@ def test_what_the_version_before_saved_is_still_loaded(saved_once, pricers, few,
     (old / "manifest.json").write_text(json.dumps(content | {"format": 1}))
 
     assert_alike(load(old), pricers["tree"], few)
+
+
+def test_a_pricer_that_was_saved_before_it_learned_what_agrees_goes_by_gross_contradictions(saved, pricers):
+    facts = json.loads((saved / "pricer.json").read_text())
+    del facts["partly_band"], facts["summary"]["agreeing"]
+    (saved / "pricer.json").write_text(json.dumps(facts))
+    forge(saved)
+    small = {field: STONE[field] for field in REQUIRED} | {"carat": 0.4}
+
+    old = load(saved)
+
+    assert (old.outside(small | {"x": 7.0}), pricers["linear"].outside(small | {"x": 7.0})) == ([], ["x"])
+    assert old.outside(small | {"x": 9.6}) == ["x"]
+    assert old.quote(STONE) == pricers["linear"].quote(STONE)
 
 
 # What a stranger may write.

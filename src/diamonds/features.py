@@ -32,6 +32,8 @@ RANKS = {field: {grade: float(rank) for rank, grade in enumerate(grades)} for fi
 #: A feature of this size does not fit into the float32 of trees.
 TOO_LARGE = 1e38
 
+#: How much of a stone's size is guessed: nothing; some of it, from the rest; all of it, from the weight.
+MEASURED, PARTLY, UNKNOWN = 0, 1, 2
 #: What is known of each cut, as it comes in a row.
 _USUAL = ("depth", "table", "density")
 
@@ -186,17 +188,17 @@ class Proportions:
         return cls({cut: dict(zip(_USUAL, row, strict=True)) for cut, row in zip(GRADES["cut"], rows, strict=True)})
 
     @staticmethod
-    def guesses(stones: pd.DataFrame) -> pd.Series[bool]:
-        """For which stones `complete` takes a size from what is usual: their own measures do not give it."""
-        guessed: pd.Series[bool] = _is_guessed(*(stones[size].notna() for size in ("depth", "x", "y", "z")))
-        return guessed
+    def guesses(stones: pd.DataFrame) -> pd.Series[int]:
+        """How much of each stone's size `complete` has to guess: `MEASURED`, `PARTLY` or `UNKNOWN`."""
+        known = [pd.notna(stones[size].to_numpy()) for size in ("depth", "x", "y", "z")]
+        return pd.Series(_guessed(*known), index=stones.index)
 
     @staticmethod
-    def guesses_one(stone: Mapping[str, Any]) -> bool:
-        """Whether `complete_one` does so for this stone."""
+    def guesses_one(stone: Mapping[str, Any]) -> int:
+        """How much of this stone's size `complete_one` has to guess."""
         get = stone.get
         known = get("depth") is not None, get("x") is not None, get("y") is not None, get("z") is not None
-        return bool(_is_guessed(*known))
+        return int(_guessed(*known))
 
     def complete(self, stones: pd.DataFrame) -> pd.DataFrame:
         """The stones with each missing measurement (NaN) estimated from the rest.
@@ -204,7 +206,7 @@ class Proportions:
         Known sizes give the missing ones: depth is 200 z / (x + y) by definition, and weight is density times
         x·y·z. Only then do the medians of the cut step in.
         """
-        measured = stones[list(MEASUREMENTS)].to_numpy(dtype=float, copy=True)
+        measured = np.column_stack([stones[name].to_numpy(dtype=float) for name in MEASUREMENTS])
         missing = np.isnan(measured)
         if not missing.any():
             return stones
@@ -270,8 +272,15 @@ def _width(carat: Any, depth: Any, z: Any, usual: Sequence[Any]) -> Any:  # noqa
     return float(width) if isinstance(width, float) else width  # NumPy's own floats are slow, and warn
 
 
-def _is_guessed(depth: Any, x: Any, y: Any, z: Any) -> Any:  # noqa: ANN401 - of one stone or of many: which are known
-    return ((z | depth) & (x | y | (z & depth))) ^ True
+def _guessed(depth: Any, x: Any, y: Any, z: Any) -> Any:  # noqa: ANN401 - of one stone or of many: which are known
+    """`MEASURED` is a stone whose length and width are known, and its height or the depth that gives it."""
+    anything, everything = depth | x | y | z, x & y & (z | depth)
+    return UNKNOWN - 1 * anything - 1 * everything
+
+
+def without_length(stones: pd.DataFrame) -> pd.DataFrame:
+    """The stones as somebody describes them who left out the length: of all single sizes the one that tells most."""
+    return stones.assign(x=np.nan)
 
 
 def only_four_cs(stones: pd.DataFrame) -> pd.DataFrame:

@@ -52,6 +52,12 @@ class ConformalBand:
         }
         return cls(confidence, factors)
 
+    def around(self, other: Self) -> Self:
+        """The narrowest band that holds both; its confidence is this one's."""
+        bands = {band: (self._of(band), other._of(band)) for band in {**self.factors, **other.factors}}
+        factors = {band: (min(a[0], b[0]), max(a[1], b[1])) for band, (a, b) in bands.items()}
+        return type(self)(self.confidence, factors)
+
     def bounds(self, carat: pd.Series[float], price: pd.Series[float]) -> tuple[pd.Series[float], pd.Series[float]]:
         """The low and the high price in dollars around each price."""
         low, high = self.factors_of(carat.to_numpy(dtype=float))
@@ -68,7 +74,10 @@ class ConformalBand:
     @cached_property
     def _by_band(self) -> list[tuple[float, float]]:
         """The two factors of each of the carat bands."""
-        return [self.factors.get(band, self.factors[ANY_CARAT]) for band in CARAT_BAND_NAMES]
+        return [self._of(band) for band in CARAT_BAND_NAMES]
+
+    def _of(self, band: str) -> tuple[float, float]:
+        return self.factors.get(band, self.factors[ANY_CARAT])
 
 
 def _factors(residuals: pd.Series[float], confidence: float) -> tuple[float, float]:

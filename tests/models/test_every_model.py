@@ -1,24 +1,34 @@
 """What holds for every model, whichever there are."""
 
+import dataclasses
 import json
 import math
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from pydantic import ValidationError
 from sklearn.base import clone
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.dummy import DummyRegressor
+from sklearn.neighbors import KNeighborsRegressor
+from sklearn.pipeline import make_pipeline
 
 from diamonds import models
 from diamonds.errors import ConfigurationError
-from diamonds.features import Proportions
+from diamonds.features import NUMBERS, Proportions, one_hot_with, only_four_cs, ranks_and_shape
 from diamonds.intervals import ConformalBand
 from diamonds.metrics import errors
 from diamonds.pricer import Pricer, TrainingSummary, load, save
-from diamonds.schema import FEATURES
+from diamonds.schema import FEATURES, GRADES, MEASUREMENTS, MEASURES
 from project import STONE
 
 every_model = pytest.mark.parametrize("name", models.available())
+quick_models = pytest.mark.parametrize(
+    "name", [name for name in models.available() if models.is_quick(models.get(name))]
+)
 better_than_the_floor = pytest.mark.parametrize("name", [name for name in models.available() if name != "median"])
 
 USUAL = STONE | {"cut": "Very Good"}
@@ -43,9 +53,17 @@ def _fit(name, train):
 
 
 def _pricer(name, estimator, train):
-    band = ConformalBand(0.9, {"any": (0.8, 1.25)})
+    band, wide = (
+        ConformalBand(0.9, {"any": (0.8, 1.25), "0.5-1": (0.93, 1.07)}),
+        ConformalBand(0.9, {"any": (0.6, 1.7)}),
+    )
     summary = TrainingSummary.of(train, {}, "fingerprint")
-    return Pricer(name, estimator, band, band, Proportions.of(train), summary, train)
+    return Pricer(name, estimator, band, wide, Proportions.of(train), summary, train)
+
+
+@pytest.fixture(scope="module")
+def pricers(fitted, halves):
+    return {name: _pricer(name, estimator, halves[0]) for name, estimator in fitted.items()}
 
 
 @every_model
@@ -92,12 +110,133 @@ def test_it_prices_the_same_to_the_last_bit_after_saving_and_loading(name, fitte
 
     assert loaded.version == "v1"
     assert loaded.price(judged).equals(pricer.price(judged))
+    assert loaded.quote(USUAL) == pricer.quote(USUAL)
+    assert (loaded._quick is None) == (not models.is_quick(models.get(name)))
     assert loaded.explain(judged.head(5)) == pricer.explain(judged.head(5))
     assert np.array_equal(
         loaded.estimator.predict(judged[list(FEATURES)]), fitted[name].predict(judged[list(FEATURES)])
     )
     assert (loaded.band, loaded.proportions, loaded.summary) == (pricer.band, pricer.proportions, pricer.summary)
     assert loaded.stones.equals(train.reset_index(drop=True))
+
+
+@quick_models
+def test_its_quick_way_computes_what_the_estimator_computes(name, fitted, halves):
+    asked = halves[1][list(FEATURES)]
+
+    quick = models.get(name).quick(fitted[name])
+
+    one = np.array([quick.one(stone) for stone in asked.to_dict("records")])
+    assert one == pytest.approx(fitted[name].predict(asked), rel=1e-12, abs=0)
+    assert np.array_equal(one, quick.many(asked) if quick.many else fitted[name].predict(asked))
+
+
+@quick_models
+def test_it_has_no_quick_way_for_an_estimator_of_another_making(name):
+    foreign = TransformedTargetRegressor(make_pipeline(DummyRegressor(), KNeighborsRegressor()))
+
+    assert models.get(name).quick(foreign) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "columns"),
+    [
+        ("hist_gradient_boosting", one_hot_with(["carat"])),
+        ("linear", ranks_and_shape()),
+        ("xgboost", one_hot_with(["carat"])),
+    ],
+)
+def test_it_has_no_quick_way_behind_other_columns_than_its_own(name, columns, halves):
+    module, few = models.get(name), halves[0].head(200)
+    other = module.build(module.Params())
+    other.regressor.steps[0] = ("other", columns)
+
+    assert module.quick(other.fit(few[list(FEATURES)], few["price"])) is None
+
+
+@every_model
+def test_a_stone_is_quoted_what_it_is_priced_at_among_others_to_the_cent(name, pricers, halves):
+    pricer, judged = pricers[name], halves[1]
+
+    for asked in (judged, only_four_cs(judged), _with_random_gaps(judged)):
+        priced = pricer.price(asked)
+        described = [_without_gaps(stone) for stone in asked[list(FEATURES)].to_dict("records")]
+        assert [pricer.quote(stone) for stone in described] == list(priced.itertuples(index=False, name=None))
+
+
+def _with_random_gaps(stones):
+    gaps = np.random.default_rng(5).random((len(stones), len(MEASUREMENTS))) < 0.4
+    return stones.assign(**stones[list(MEASUREMENTS)].mask(gaps))
+
+
+def _without_gaps(stone):
+    return {field: value for field, value in stone.items() if pd.notna(value)}
+
+
+@every_model
+def test_a_model_without_a_quick_way_quotes_by_a_frame_of_one_row(name, fitted, pricers, halves):
+    pricer, judged = pricers[name], halves[1]
+    slow = dataclasses.replace(pricer, estimator=_OnlyPredicts(fitted[name]))
+    asked = _with_random_gaps(judged).head(20)[list(FEATURES)]
+
+    for stone in map(_without_gaps, asked.to_dict("records")):
+        assert slow.quote(stone) == pytest.approx(pricer.quote(stone), abs=0.011)
+
+
+class _OnlyPredicts:
+    """An estimator that no model knows."""
+
+    def __init__(self, estimator):
+        self.predict = estimator.predict
+
+
+def _measure(field, least, most):
+    return (
+        st.floats(least, most, exclude_min=least == 0)
+        if field == "carat"
+        else st.none() | st.floats(least, most, exclude_min=least == 0)
+    )
+
+
+def _described(ranges):
+    grades = {field: st.sampled_from(grades) for field, grades in GRADES.items()}
+    numbers = {field: _measure(field, *ranges[field]) for field in NUMBERS}
+    return st.lists(st.fixed_dictionaries(grades | numbers), min_size=1, max_size=20)
+
+
+@every_model
+@settings(max_examples=25, deadline=None)
+@given(data=st.data())
+def test_any_stone_within_the_training_ranges_has_a_price_between_low_and_high(name, pricers, data):
+    pricer = pricers[name]
+
+    for stone in data.draw(_described(pricer.summary.ranges)):
+        price, low, high = pricer.quote(stone)
+        assert 0 < low <= price <= high < np.inf
+
+
+@every_model
+@settings(max_examples=25, deadline=None)
+@given(stones=_described({field: (0, MEASURES[field].most) for field in NUMBERS}))
+@example(
+    stones=[
+        USUAL | {"carat": 100.0, "x": 1e-300, "y": 1e-300, "z": 1e-300},
+        USUAL | {"carat": 5e-324, "x": None, "y": None, "z": 100.0, "depth": None},
+        USUAL | {"carat": 100.0, "x": 5e-324, "y": None, "z": 100.0, "depth": None},
+        USUAL | {"x": None, "y": None, "depth": 5e-324},
+        USUAL | {"x": 60.0, "y": 100.0},
+        USUAL | {"carat": 100.0, "x": 100.0},
+        USUAL | {"x": 1e-40, "y": 1e-3, "z": 1e-3},
+    ]
+)
+def test_even_an_impossible_stone_is_quoted_what_it_is_priced_at(name, pricers, stones):
+    pricer = pricers[name]
+    types = {field: str if field in GRADES else float for field in FEATURES}
+
+    priced = pricer.price(pd.DataFrame(stones)[list(FEATURES)].astype(types))
+
+    assert np.isfinite(priced.to_numpy()).all()
+    assert [pricer.quote(stone) for stone in stones] == list(priced.itertuples(index=False, name=None))
 
 
 @pytest.mark.parametrize("name", [name for name in models.available() if models.is_saved_as_json(models.get(name))])

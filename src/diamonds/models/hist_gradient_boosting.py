@@ -34,7 +34,9 @@ def build(params: Params) -> TransformedTargetRegressor:
 def quick(estimator: Any) -> Quick | None:  # noqa: ANN401 - scikit-learn ships no types
     """Its trees walked by NumPy."""
     boosting = last_step(estimator, HistGradientBoostingRegressor)
-    if boosting is None or not is_ranks_and_shape(estimator.regressor_[0]) or estimator.func is not np.log:
+    if boosting is None or boosting.loss != "squared_error" or estimator.func is not np.log:
+        return None
+    if not is_ranks_and_shape(estimator.regressor_[0]):
         return None
     trees = [_tree(predictor.nodes) for (predictor,) in boosting._predictors]
     walk = Trees.of(trees, np.asarray(boosting._baseline_prediction).item(), np.float64)

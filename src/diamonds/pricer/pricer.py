@@ -62,10 +62,12 @@ class Pricer:
         version: The run that made it; empty until it is saved.
         estimator: The fitted scikit-learn regressor, from stones to dollars.
         band: The band around the prices of stones that were measured.
-        guessed_band: The band around those whose size or height is estimated from what is usual.
+        guessed_band: The band around those of whose size nothing is known.
         proportions: What is assumed of measurements that a caller leaves out.
         summary: What it was trained on.
         stones: The training stones, columns as in `schema.COLUMNS`.
+        partly_band: The band around those of whose size some is known; None before pricers learned it, when the other
+            two are put together.
     """
 
     name: str
@@ -76,6 +78,7 @@ class Pricer:
     summary: TrainingSummary
     stones: pd.DataFrame
     version: str = ""
+    partly_band: ConformalBand | None = None
 
     def price(self, stones: pd.DataFrame) -> pd.DataFrame:
         """Price stones whose missing measurements are NaN.
@@ -86,7 +89,7 @@ class Pricer:
         """
         price = self._dollars(self.proportions.complete(stones[list(FEATURES)]))
         carat, guessed = stones["carat"].to_numpy(dtype=float), self.proportions.guesses(stones).to_numpy()
-        bounds = price * np.where(guessed, self.guessed_band.factors_of(carat), self.band.factors_of(carat))
+        bounds = price * np.choose(guessed, [band.factors_of(carat) for band in self._bands])
         cents = np.round(np.vstack([price, bounds]), 2)
         return pd.DataFrame(np.maximum(cents, LEAST_BOUND).T, columns=list(Quoted._fields), index=stones.index)
 
@@ -99,14 +102,18 @@ class Pricer:
         except ArithmeticError:
             return self._quote_as_a_frame(stone)
         price = min(max(computed, LEAST_PRICE), MOST_PRICE)
-        band = self.guessed_band if self.proportions.guesses_one(stone) else self.band
-        low, high = band.factors_of_one(stone["carat"])
+        low, high = self._bands[self.proportions.guesses_one(stone)].factors_of_one(stone["carat"])
         return Quoted(_cents(price), max(_cents(price * low), LEAST_BOUND), _cents(price * high))
 
     def _quote_as_a_frame(self, stone: Mapping[str, Any]) -> Quoted:
         types = {field: str if field in GRADES else float for field in FEATURES}
         frame = pd.DataFrame([{field: stone.get(field) for field in FEATURES}]).astype(types)
         return Quoted(*self.price(frame).to_numpy()[0].tolist())
+
+    @cached_property
+    def _bands(self) -> tuple[ConformalBand, ConformalBand, ConformalBand]:
+        """Those of stones whose size is measured, partly known and unknown."""
+        return self.band, self.partly_band or self.band.around(self.guessed_band), self.guessed_band
 
     @cached_property
     def _quick(self) -> models.Quick | None:
@@ -121,7 +128,7 @@ class Pricer:
     def _dollars(self, complete: pd.DataFrame) -> NDArray[np.float64]:
         """What `dollars` says, the quick way where there is one for many stones."""
         many = self._quick and self._quick.many
-        return _dollars(many or self.estimator.predict, complete[list(FEATURES)])
+        return _dollars(many or self.estimator.predict, complete)
 
     def explain(self, stones: pd.DataFrame) -> list[Explanation]:
         """Say how the price of each stone comes about; missing measurements are NaN.

@@ -76,6 +76,7 @@ def _facts(facts: dict[str, Any]) -> dict[str, Any]:
     return {
         "band": _band(facts["band"]),
         "guessed_band": _band(facts["guessed_band"]),
+        "partly_band": _band(facts["partly_band"]) if facts.get("partly_band") else None,
         "proportions": Proportions(facts["proportions"]["by_cut"]),
         "summary": TrainingSummary(**summary | limits),
     }
@@ -89,6 +90,7 @@ def _parts(pricer: Pricer) -> dict[str, bytes]:
     facts = {
         "band": asdict(pricer.band),
         "guessed_band": asdict(pricer.guessed_band),
+        "partly_band": asdict(pricer.partly_band) if pricer.partly_band else None,
         "proportions": asdict(pricer.proportions),
         "summary": asdict(pricer.summary),
     }

@@ -16,7 +16,7 @@ Limits = dict[str, tuple[float, float]]
 
 NUMBERS = tuple(feature for feature in FEATURES if feature not in GRADES)
 #: A contradiction is this many times as far from the usual, in logarithms, as that one stone in so many.
-MARGIN, ONE_IN = 2.0, 1000
+MARGIN, ONE_IN = 3.0, 1000
 
 
 def _gross() -> Limits:

@@ -8,7 +8,7 @@ import pandas as pd
 from pydantic import BaseModel, Field
 
 from diamonds import models
-from diamonds.features import Proportions, only_four_cs
+from diamonds.features import Proportions, only_four_cs, without_length
 from diamonds.intervals import ConformalBand
 from diamonds.pipelines.training.tuning import Tuning
 from diamonds.pricer import Pricer, TrainingSummary, dollars
@@ -93,13 +93,17 @@ def calibrating(name: str) -> Callable[..., Pricer]:
         calibration: Calibration,
     ) -> Pricer:
         params = module.Params.model_validate(chosen["params"])
-        measured, guessed = _out_of_fold(module, train, params, calibration)
+        measured, partly, guessed = (
+            ConformalBand.calibrate(train["carat"], train["price"], quoted, calibration.confidence)
+            for quoted in _out_of_fold(module, train, params, calibration)
+        )
         restore(name, dump(name, estimator))  # what cannot be saved and loaded fails here, and this model alone
         return Pricer(
             name=name,
             estimator=estimator,
-            band=ConformalBand.calibrate(train["carat"], train["price"], measured, calibration.confidence),
-            guessed_band=ConformalBand.calibrate(train["carat"], train["price"], guessed, calibration.confidence),
+            band=measured,
+            partly_band=partly.around(measured).around(guessed),
+            guessed_band=guessed,
             proportions=Proportions.of(train),
             summary=TrainingSummary.of(train, chosen["params"], data_report["data_fingerprint"]),
             stones=train,
@@ -110,15 +114,15 @@ def calibrating(name: str) -> Callable[..., Pricer]:
 
 def _out_of_fold(
     module: models.ModelModule, train: pd.DataFrame, params: BaseModel, calibration: Calibration
-) -> tuple[pd.Series, pd.Series]:
-    """What a model that was not fitted to it quotes for each stone: as measured, and by its four Cs alone."""
-    measured, guessed = (pd.Series(np.nan, index=train.index) for _ in range(2))
+) -> tuple[pd.Series, ...]:
+    """What a model that was not fitted to it quotes for each stone: measured, without its length, by its four Cs."""
+    found = tuple(pd.Series(np.nan, index=train.index) for _ in range(3))
     for fitted_to, held_out in _folds(train, calibration.folds, calibration.seed):
         learned_from, judged = train.iloc[fitted_to], train.iloc[held_out]
-        estimator = _fit(module, learned_from, params)
-        measured.iloc[held_out] = dollars(estimator, judged)
-        guessed.iloc[held_out] = dollars(estimator, Proportions.of(learned_from).complete(only_four_cs(judged)))
-    return measured, guessed
+        estimator, proportions = _fit(module, learned_from, params), Proportions.of(learned_from)
+        for quoted, asked in zip(found, (judged, without_length(judged), only_four_cs(judged)), strict=True):
+            quoted.iloc[held_out] = dollars(estimator, proportions.complete(asked))
+    return found
 
 
 def _fit(module: models.ModelModule, train: pd.DataFrame, params: BaseModel) -> _Fitted:
