@@ -43,7 +43,7 @@ def test_every_route_of_the_api_is_named():
     routes = re.findall(r'route="(/[a-z/]+)"', (ROOT / "src/diamonds/service/api.py").read_text())
 
     assert routes
-    assert [route for route in routes if route not in README] == []
+    assert [route for route in routes if route not in TEXT] == []
 
 
 def test_every_parameter_is_explained_where_it_is_set():
@@ -91,7 +91,7 @@ def _maes(history):
 
 def test_every_table_of_the_database_is_described_by_its_class():
     assert {table: bool(model.__doc__) for table, model in _models().items()} == dict.fromkeys(
-        ("training_run", "trained_model", "promotion", "traffic"), True
+        ("training_run", "trained_model", "promotion", "traffic", "sale"), True
     )
 
 

@@ -1,79 +1,61 @@
-"""What is answered: one function a route, from what was asked and the champion to the answer."""
+"""What is answered: one function a route, from the champion and what was asked to the answer, as JSON.
+
+The answers are written as `messages` describes them, without an object of a model for each: that would take longer
+than the price.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from typing import Any
 
 import pandas as pd
+from pydantic_core import to_json
 
+from diamonds.pricer import Pricer, Quoted
 from diamonds.schema import FEATURES, GRADES, Diamond
 from diamonds.service.champion import LoadedChampion
-from diamonds.service.messages import Batch, Effect, Price, Quote, Quotes, Reasons, Samples, SimilarQuery, SimilarStone
+from diamonds.service.messages import Batch, SimilarQuery
 
 CURRENCY = "USD"
 
 
-def quote(champion: LoadedChampion, diamond: Diamond, request_id: str) -> Quote:
-    """Price one stone."""
-    pricer, stone = champion.pricer, diamond.__dict__
-    price, low, high = pricer.quote(stone)
-    return Quote.model_construct(  # of what is known to hold: nothing is checked again
-        price=price,
-        currency=CURRENCY,
-        low=low,
-        high=high,
-        confidence=pricer.band.confidence,
-        assumed=pricer.assumed(stone),
-        outside=pricer.outside(stone),
-        model=pricer.name,
-        version=pricer.version,
-        request_id=request_id,
-    )
+def quote(champion: LoadedChampion, diamond: Diamond, request_id: str) -> bytes:
+    """Price one stone: a `messages.Quote`."""
+    return to_json(_quote(champion.pricer, diamond, request_id))
 
 
-def quotes(champion: LoadedChampion, batch: Batch, request_id: str) -> Quotes:
-    """Price several stones."""
-    pricer = champion.pricer
-    stones = [diamond.__dict__ for diamond in batch.root]
+def quotes(champion: LoadedChampion, batch: Batch, request_id: str) -> bytes:
+    """Price several stones: `messages.Quotes`."""
+    pricer, stones = champion.pricer, [diamond.__dict__ for diamond in batch.root]
     described = frame(stones)
-    prices, outside = pricer.price(described).to_numpy().tolist(), pricer.outside_many(described)
-    confidence = pricer.band.confidence
-    return Quotes.model_construct(
-        quotes=[
-            Price.model_construct(
-                price=price,
-                currency=CURRENCY,
-                low=low,
-                high=high,
-                confidence=confidence,
-                assumed=pricer.assumed(stone),
-                outside=beyond,
-            )
-            for stone, (price, low, high), beyond in zip(stones, prices, outside, strict=True)
-        ],
-        model=pricer.name,
-        version=pricer.version,
-        request_id=request_id,
+    priced = zip(stones, pricer.price(described).to_numpy().tolist(), pricer.outside_many(described), strict=True)
+    return to_json(
+        {
+            "quotes": [_price(pricer, stone, Quoted(*quoted), outside) for stone, quoted, outside in priced],
+            **_made_by(pricer, request_id),
+        }
     )
 
 
-def reasons(champion: LoadedChampion, diamond: Diamond, request_id: str) -> Reasons:
-    """Price one stone and say why."""
+def reasons(champion: LoadedChampion, diamond: Diamond, request_id: str) -> bytes:
+    """Price one stone and say why: `messages.Reasons`."""
     (explanation,) = champion.pricer.explain(frame([diamond.__dict__]))
-    return Reasons(
-        quote=quote(champion, diamond, request_id),
-        base_price=explanation.base_price,
-        effects=[Effect(**asdict(effect)) for effect in explanation.effects],
+    return to_json(
+        {
+            "quote": _quote(champion.pricer, diamond, request_id),
+            "base_price": explanation.base_price,
+            "effects": [asdict(effect) for effect in explanation.effects],
+        },
+        inf_nan_mode="null",
     )
 
 
-def similar(champion: LoadedChampion, query: SimilarQuery, request_id: str) -> Samples:
-    """Find the training stones most like one."""
+def similar(champion: LoadedChampion, query: SimilarQuery, request_id: str) -> bytes:
+    """Find the training stones most like one: `messages.Samples`."""
     found = champion.similar.nearest(query.carat, query.cut, query.color, query.clarity, query.n)
-    return Samples.model_construct(
-        samples=[SimilarStone.model_construct(**stone) for stone in found], request_id=request_id
-    )
+    return to_json({"samples": found, "request_id": request_id})
 
 
 def frame(stones: Sequence[dict[str, object]]) -> pd.DataFrame:
@@ -85,3 +67,24 @@ def frame(stones: Sequence[dict[str, object]]) -> pd.DataFrame:
         for field in FEATURES
     }
     return pd.DataFrame(columns)
+
+
+def _quote(pricer: Pricer, diamond: Diamond, request_id: str) -> dict[str, Any]:
+    stone = diamond.__dict__
+    return _price(pricer, stone, pricer.quote(stone), pricer.outside(stone)) | _made_by(pricer, request_id)
+
+
+def _price(pricer: Pricer, stone: dict[str, Any], quoted: Quoted, outside: list[str]) -> dict[str, Any]:
+    return {
+        "price": quoted.price,
+        "currency": CURRENCY,
+        "low": quoted.low,
+        "high": quoted.high,
+        "confidence": pricer.band.confidence,
+        "assumed": pricer.assumed(stone),
+        "outside": outside,
+    }
+
+
+def _made_by(pricer: Pricer, request_id: str) -> dict[str, Any]:
+    return {"model": pricer.name, "version": pricer.version, "request_id": request_id}

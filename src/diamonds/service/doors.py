@@ -37,7 +37,7 @@ class Door:
     Attributes:
         body: What is asked.
         title: What a refusal is called.
-        answer: From the worker, what is asked and the request's id to the answer.
+        answer: From the worker, what is asked and the exchange to the answer, as JSON.
         item: What the body is a list of, if it is one.
         work: How long others would have to wait for it.
         guarded: Whether it changes anything.
@@ -45,13 +45,13 @@ class Door:
 
     body: type[BaseModel]
     title: str
-    answer: Callable[[Serving, Any, Exchange], BaseModel]
+    answer: Callable[[Serving, Any, Exchange], bytes]
     item: type[BaseModel] | None = None
     work: Work = Work.QUICK
     guarded: bool = False
 
-    def answer_as_json(self, serving: Serving, exchange: Exchange) -> bytes:
-        """The answer to an exchange whose body is read.
+    def enter(self, serving: Serving, exchange: Exchange) -> bytes:
+        """The answer, as JSON, to an exchange whose body is read.
 
         Raises:
             RefusedError: It is answered with a problem.
@@ -59,9 +59,7 @@ class Door:
         body = exchange.request_body
         asked = self.read(body)
         exchange.is_json = b"NaN" not in body and b"Infinity" not in body  # a field given twice may hide one
-        answer = self.answer(serving, asked, exchange)
-        written: bytes = answer.__pydantic_serializer__.to_json(answer)
-        return written
+        return self.answer(serving, asked, exchange)
 
     def read(self, body: bytes) -> BaseModel:
         """What is asked.
@@ -79,11 +77,11 @@ class Door:
 
 
 def _by_champion(
-    answer: Callable[[LoadedChampion, Any, str], BaseModel], prices: Callable[[Any], int]
-) -> Callable[[Serving, Any, Exchange], BaseModel]:
+    answer: Callable[[LoadedChampion, Any, str], bytes], prices: Callable[[Any], int]
+) -> Callable[[Serving, Any, Exchange], bytes]:
     """An answer that takes the champion, once: all of it comes from the same model."""
 
-    def answered(serving: Serving, asked: Any, exchange: Exchange) -> BaseModel:  # noqa: ANN401 - each door has its own
+    def answered(serving: Serving, asked: Any, exchange: Exchange) -> bytes:  # noqa: ANN401 - each door has its own
         champion = serving.require_champion()
         exchange.answered_by = champion.pricer
         made = answer(champion, asked, exchange.request_id)

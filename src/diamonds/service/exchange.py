@@ -10,9 +10,8 @@ import os
 import time
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from sqlite3 import Error as SqliteError
 
-from starlette.types import Message, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from diamonds.pricer import Pricer
 from diamonds.service import problems
@@ -23,12 +22,16 @@ logger = logging.getLogger(__name__)
 
 #: The status of an exchange whose caller left before it was answered, as nginx logs it.
 CLIENT_GONE = 499
+#: A text as a JSON string.
+_text = json.encoder.encode_basestring_ascii
 JSON_TYPE = b"application/json"
 PROBLEM_TYPE = problems.CONTENT_TYPE.encode()
 #: Headers that go with a status: when a caller that was sent away may come back, and what lets one in.
 EXPLAINED_BY = {503: ((b"retry-after", b"5"),), 401: ((b"www-authenticate", b"Bearer"),)}
 #: In bytes and seconds: a caller who takes longer to read a piece of an answer is not waited for.
 PIECE, PIECE_SECONDS = 256 * 1024, 10
+#: In bytes and seconds: how much of a refused body is still taken from a caller, so that the answer can be read.
+MOST_DRAINED, DRAIN_SECONDS = 64 * 1024 * 1024, 4
 
 #: The exchange that is being answered.
 current: ContextVar[Exchange] = ContextVar("exchange")
@@ -70,22 +73,41 @@ class Exchange:
         self._recorded = False
         self._sent = False
 
-    async def answer(self, send: Send, body: bytes) -> None:
-        """Answer with JSON."""
-        await self._send(send, 200, body, [(b"content-type", JSON_TYPE)])
+    async def answer(self, send: Send, body: bytes, deadline: asyncio.Timeout) -> None:
+        """Answer with JSON; each piece of a long answer puts the deadline off."""
+        loop = asyncio.get_running_loop()
+        await self._begin(send, 200, body, [(b"content-type", JSON_TYPE)])
+        for first in range(0, len(body) - PIECE, PIECE):
+            deadline.reschedule(loop.time() + PIECE_SECONDS)
+            await send({"type": "http.response.body", "body": body[first : first + PIECE], "more_body": True})
+        rest = (len(body) - 1) // PIECE * PIECE
+        await send({"type": "http.response.body", "body": body[rest:] if rest else body})
 
-    async def give_up(self, send: Send, refused: RefusedError) -> None:
+    async def give_up(self, send: Send, refused: RefusedError, unread: Receive | None = None) -> None:
         """Answer that it failed, unless an answer is on its way already."""
         if self._sent:
             self.status = refused.status
         else:
-            await self.refuse(send, refused)
+            await self.refuse(send, refused, unread)
 
-    async def refuse(self, send: Send, refused: RefusedError) -> None:
-        """Answer with a problem."""
+    async def refuse(self, send: Send, refused: RefusedError, unread: Receive | None = None) -> None:
+        """Answer with a problem.
+
+        Args:
+            send: To the caller.
+            refused: What is wrong.
+            unread: The rest of a body that is not to be kept. It is taken from the caller all the same, up to a bound:
+                one who is still sending when the connection closes does not get to read the answer.
+        """
         headers = [(b"content-type", PROBLEM_TYPE), *EXPLAINED_BY.get(refused.status, ())]
         headers += [(name, value) for name, value in self._start.get("headers", []) if name.lower() == b"allow"]
-        await self._send(send, refused.status, problems.as_json(refused, self.request_id), headers)
+        body = problems.as_json(refused, self.request_id)
+        await self._begin(send, refused.status, body, headers)
+        if unread is not None:
+            await send({"type": "http.response.body", "body": body, "more_body": True})
+            await _drain(unread)
+            body = b""
+        await send({"type": "http.response.body", "body": body})
 
     def watch(self, send: Send) -> Send:
         """A `send` that keeps what passes; an error of the framework leaves as a problem in plain words."""
@@ -119,20 +141,17 @@ class Exchange:
         self._serving.count(self.path, status, seconds)
         try:
             self._serving.keep(self._as_json(seconds, status))
-        except (SqliteError, OSError) as error:
+        except OSError as error:
             logger.error("exchange %s could not be kept: %s", self.request_id, error)
+            self._serving.count_unkept()
 
-    async def _send(self, send: Send, status: int, body: bytes, headers: list[tuple[bytes, bytes]]) -> None:
-        """Answer, the record first."""
+    async def _begin(self, send: Send, status: int, body: bytes, headers: list[tuple[bytes, bytes]]) -> None:
+        """Begin to answer, the record first."""
         self.status, self._response_body, self._is_ours = status, body, True
         headers.append((b"content-length", b"%d" % len(body)))
         self.record()
         self._sent = True
         await send({"type": "http.response.start", "status": status, "headers": headers})
-        for first in range(0, len(body), PIECE) or (0,):
-            last = first + PIECE >= len(body)
-            async with asyncio.timeout(PIECE_SECONDS):
-                await send({"type": "http.response.body", "body": body[first : first + PIECE], "more_body": not last})
 
     def _as_json(self, seconds: float, status: int) -> str:
         """The record, as a JSON object of the columns of the traffic log; bodies that are JSON are not written anew."""
@@ -140,21 +159,31 @@ class Exchange:
         received_at = datetime.fromtimestamp(self._received_at, UTC).isoformat(timespec="microseconds")
         request = self.request_body.decode("utf-8-sig") if self.is_json else _json(self.request_body)
         response = self._response_body.decode() if self._is_ours else _json(self._response_body)
-        rest = {
-            "method": self.scope["method"],
-            "path": self.path,
-            "model": pricer and pricer.name,
-            "version": pricer and pricer.version,
-            "client": client[0] if client else None,
-        }
+        model, version = (_text(pricer.name), _text(pricer.version)) if pricer else ("null", "null")
         return (
             f'{{"request_id":"{self.request_id}","received_at":"{received_at}","duration_ms":{seconds * 1000:.4f},'
-            f'"status":{status},"request_body":{request},"response_body":{response},{json.dumps(rest)[1:]}'
+            f'"method":{_text(self.scope["method"])},"path":{_text(self.path)},"status":{status},'
+            f'"request_body":{request},"response_body":{response},"model":{model},"version":{version},'
+            f'"client":{_text(client[0]) if client else "null"}}}'
         )
 
     def _is_foreign_error(self) -> bool:
         headers = dict(self._start.get("headers", []))
         return self.status >= 400 and headers.get(b"content-type") != PROBLEM_TYPE  # noqa: PLR2004
+
+
+async def _drain(unread: Receive) -> None:
+    """Take what a caller sends and keep none of it."""
+    size = 0
+    try:
+        async with asyncio.timeout(DRAIN_SECONDS):
+            while size < MOST_DRAINED:
+                message = await unread()
+                size += len(message.get("body", b""))
+                if not message.get("more_body", False):
+                    return
+    except TimeoutError:
+        return  # the connection is closed on a caller who goes on
 
 
 def new_request_id() -> str:

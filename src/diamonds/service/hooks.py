@@ -57,12 +57,13 @@ class RequestHook:
         exchange = Exchange(scope, self._serving)
         current.set(exchange)
         try:
-            async with asyncio.timeout(DEADLINE_SECONDS):
+            async with asyncio.timeout(DEADLINE_SECONDS) as deadline:
                 answer = await self._answer(exchange, receive, send)
-            if answer is not None:
-                await exchange.answer(send, answer)
+                if answer is not None:
+                    await exchange.answer(send, answer, deadline)
         except RefusedError as refused:
-            await exchange.give_up(send, refused)
+            is_arriving = not exchange.is_read and refused.status != 408  # noqa: PLR2004 - HTTP's own number
+            await exchange.give_up(send, refused, receive if is_arriving else None)
         except TimeoutError:
             await exchange.give_up(send, RefusedError(504 if exchange.is_read else 408))
         except Exception:
@@ -92,10 +93,10 @@ class RequestHook:
             require_admin(exchange.scope, self._serving.admin_token)
         _require_json(exchange.headers)
         if door.work is Work.QUICK:
-            return door.answer_as_json(self._serving, exchange)
+            return door.enter(self._serving, exchange)
         threads = self._serving.threads if door.work is Work.COMPUTES else None
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(threads, door.answer_as_json, self._serving, exchange)
+        return await loop.run_in_executor(threads, door.enter, self._serving, exchange)
 
     async def _read(self, exchange: Exchange, receive: Receive) -> None:
         """Read the body of a request.

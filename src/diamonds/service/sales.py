@@ -21,8 +21,8 @@ QUOTING = ("/predict", "/explain", BATCH)
 UNRECORDED = "This sale cannot be recorded"
 
 
-def report_sale(serving: Serving, report: SaleReport, exchange: Exchange) -> RecordedSale:  # noqa: ARG001 - as doors answer
-    """Record the price really paid for a stone that was quoted; the same sale twice is one.
+def report_sale(serving: Serving, report: SaleReport, exchange: Exchange) -> bytes:  # noqa: ARG001 - as doors answer
+    """Record the price really paid for a stone that was quoted, a `RecordedSale`; the same sale twice is one.
 
     Raises:
         RefusedError: No quote has this id, the batch has no such stone, the stone is recorded as sold for another
@@ -38,13 +38,14 @@ def report_sale(serving: Serving, report: SaleReport, exchange: Exchange) -> Rec
         raise RefusedError(422, [Problem("price", report.price, str(error))], UNRECORDED) from error
     except DBAPIError as error:
         raise RefusedError(503, title="The database is away, so the sale was not recorded: try again") from error
-    return RecordedSale(
+    recorded = RecordedSale(
         request_id=request_id,
         position=report.position,
         price=sale.price,
         quoted=sale.quote["price"],
         recorded_at=sale.recorded_at,
     )
+    return recorded.model_dump_json().encode()
 
 
 def _quoted(exchange: dict[str, Any] | None, position: int | None) -> dict[str, Any]:

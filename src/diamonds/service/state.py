@@ -69,7 +69,7 @@ class Serving:
         """Where exchanges wait for the database."""
         if self._outbox is None:
             raise RuntimeError("the service is not open")
-        return self._outbox.path.parent
+        return self._outbox.folder
 
     def open(self, store: Path, routes: Collection[str]) -> None:
         """Take the champion that the model store names and follow it from now on; open the outbox.
@@ -135,6 +135,11 @@ class Serving:
         """Count prices that were quoted."""
         if self._metrics is not None:
             self._metrics.quoted(model, prices)
+
+    def count_unkept(self) -> None:
+        """Count an exchange whose record was lost."""
+        if self._metrics is not None:
+            self._metrics.unkept()
 
     def _tell(self, champions: Champions) -> None:
         if self._metrics is not None:

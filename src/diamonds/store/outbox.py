@@ -1,37 +1,39 @@
-"""The outbox: exchanges wait in a local file until the database has them."""
+"""The outbox: exchanges wait in local files until the database has them."""
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import logging
 import os
-import sqlite3
 import threading
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Any
 
 logger = logging.getLogger(__name__)
 
-#: Records are shipped so many at once, or fewer where these make more characters.
-BATCH, BATCH_CHARACTERS = 500, 4_000_000
+#: How much of a file is shipped at once, or else one record.
+BATCH_BYTES = 1_000_000
 #: In seconds: what comes meanwhile is shipped together.
 PAUSE_SECONDS = 0.1
 LEAST_WAIT_SECONDS, MOST_WAIT_SECONDS = 0.25, 30.0
 #: A database that does not answer keeps a service no longer than this from ending.
-MOST_STOP_SECONDS = 8.0
+MOST_STOP_SECONDS = 5.0
+#: How every record begins.
+BEGIN = b'{"request_id":"'
 
 Ship = Callable[[Sequence[str]], None]
 
 
 class Outbox:
-    """A file of exchanges that one process writes; it survives the death of the process.
+    """Files of exchanges, a line each, that one process writes; what is written survives the death of the process.
 
-    SQLite in WAL mode keeps what was committed through a crash of the process without a sync per record
-    (docs/adr/0004). A lock on a file beside it tells the living from the dead: the kernel drops it with the process.
+    Lines are only ever added to the newest file, and only from older ones are they shipped, so that neither waits for
+    the other (docs/adr/0004). A lock on a file beside them tells the living from the dead: the kernel drops it with
+    the process.
     """
 
     def __init__(self, folder: Path, name: str | None = None) -> None:
@@ -39,90 +41,115 @@ class Outbox:
 
         Raises:
             BlockingIOError: The outbox belongs to a living process.
-            sqlite3.Error: The file is not an outbox, or cannot be written.
+            OSError: The folder cannot be written.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        self.path = folder / (name or f"{os.getpid()}-{uuid.uuid4().hex}.sqlite")
-        self._lock: IO[str] = self.path.with_suffix(".lock").open("w")
+        self.folder = folder
+        self.name = name or f"{os.getpid()}-{uuid.uuid4().hex}"
+        self._lock: IO[str] = (folder / f"{self.name}.lock").open("w")
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self._lock.close()
             raise
         self._guard = threading.Lock()
-        self._file = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
-        try:
-            self._file.execute("PRAGMA journal_mode=WAL")
-            self._file.execute("PRAGMA synchronous=NORMAL")
-            self._file.execute("CREATE TABLE IF NOT EXISTS exchange (id INTEGER PRIMARY KEY, record TEXT NOT NULL)")
-            self._waiting = int(self._file.execute("SELECT count(*) FROM exchange").fetchone()[0])
-        except sqlite3.Error:
-            self._file.close()
-            self._lock.close()
-            raise
+        self._older = sorted(folder.glob(f"{self.name}.*.jsonl"))
+        self._shipped = 0  # bytes of the oldest
+        self._waiting = sum(path.read_bytes().count(b"\n") for path in self._older)
+        self._number = 1 + max((int(path.suffixes[-2][1:]) for path in self._older), default=0)
+        self._newest: int | None = None
+        self._size = 0
 
     def put(self, record: str) -> None:
-        """Keep a record, a JSON object that begins with its `request_id`.
+        """Keep a record: a JSON object that begins with its `request_id`.
 
         Raises:
-            sqlite3.Error: The file could not be written.
+            OSError: The file could not be written; what was in it is as it was.
         """
+        line = record.replace("\n", " ").encode() + b"\n"  # in JSON a line break is a space
         with self._guard:
-            self._file.execute("INSERT INTO exchange (record) VALUES (?)", (record,))
+            if self._newest is None:
+                self._newest = os.open(self._path(), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+            written = os.write(self._newest, line)
+            if written < len(line):
+                os.ftruncate(self._newest, self._size)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            self._size += written
             self._waiting += 1
 
     def ship(self, ship: Ship) -> int:
         """Hand the oldest records to `ship` and forget them once it returns; answers how many they were."""
-        with self._guard:
-            rows = list(_first(self._file.execute("SELECT id, record FROM exchange ORDER BY id LIMIT ?", (BATCH,))))
-        if rows:
-            ship([record for _, record in rows])
-            with self._guard:
-                self._file.execute("DELETE FROM exchange WHERE id <= ?", (rows[-1][0],))
-                self._waiting -= len(rows)
-        return len(rows)
+        if not self._older:
+            self._close_newest()
+        if not self._older:
+            return 0
+        lines, end = _read(self._older[0], self._shipped)
+        records = [line.decode() for line in lines if line.startswith(BEGIN)]
+        if len(records) < len(lines):
+            self._put_aside([line for line in lines if not line.startswith(BEGIN)])
+        if records:
+            ship(records)
+        self._shipped = end
+        self._waiting -= len(lines)
+        if not lines:
+            self._older.pop(0).unlink()
+            self._shipped = 0
+        return len(lines)
 
     def __len__(self) -> int:
         """How many records wait."""
         return self._waiting
 
     def close(self) -> None:
-        """Close the file, and remove it where nothing is left to ship."""
-        with self._guard:
-            try:
-                empty = self._file.execute("SELECT 1 FROM exchange").fetchone() is None
-            except sqlite3.Error:
-                empty = False  # what cannot be read is kept
-            self._file.close()
-        if empty:
-            for suffix in (".sqlite", ".sqlite-wal", ".sqlite-shm", ".lock"):
-                self.path.with_suffix(suffix).unlink(missing_ok=True)
+        """Close the files, and remove the outbox where nothing is left to ship."""
+        self._close_newest()
+        if not self._waiting:
+            for path in [*self._older, self.folder / f"{self.name}.lock"]:
+                path.unlink(missing_ok=True)
         self._lock.close()
 
+    def _path(self) -> Path:
+        return self.folder / f"{self.name}.{self._number:09}.jsonl"
 
-def _first(rows: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str]]:
-    """The first of them, as many as are shipped at once."""
-    characters = 0
-    for row in rows:
-        yield row
-        characters += len(row[1])
-        if characters >= BATCH_CHARACTERS:
-            return
+    def _close_newest(self) -> None:
+        """Let what was written so far be shipped; what comes next begins a new file."""
+        with self._guard:
+            if self._newest is not None:
+                os.close(self._newest)
+                self._older.append(self._path())
+                self._newest, self._size = None, 0
+                self._number += 1
+
+    def _put_aside(self, lines: Sequence[bytes]) -> None:
+        """Keep what is no record, for somebody to look at."""
+        place = self.folder / f"{self.name}.unreadable"
+        with place.open("ab") as file:
+            file.writelines(line + b"\n" for line in lines)
+        logger.error("%d lines of the outbox are no records of exchanges: they are kept in %s", len(lines), place)
+
+
+def _read(path: Path, start: int) -> tuple[list[bytes], int]:
+    """Whole lines of a file from a place on, and where they end; what lacks its end was never answered."""
+    with path.open("rb") as file:
+        file.seek(start)
+        content = file.read(BATCH_BYTES)
+        if b"\n" not in content:
+            content += file.readline()
+    whole = content[: content.rfind(b"\n") + 1]
+    return whole.splitlines(), start + len(whole)
 
 
 def find_waiting(folder: Path, request_id: str) -> dict[str, Any] | None:
     """The record with this id that waits in an outbox of the folder, of whatever process; None if there is none."""
-    for path in folder.glob("*.sqlite"):
+    begin = BEGIN + f'{request_id}"'.encode()
+    for path in folder.glob("*.jsonl"):
         try:
-            with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as file:
-                found = file.execute(
-                    "SELECT record FROM exchange WHERE record LIKE ?", (f'{{"request_id":"{request_id}"%',)
-                ).fetchone()
-        except sqlite3.Error as error:
-            logger.warning("the outbox %s cannot be read: %s", path, error)
-            continue
-        if found:
-            record: dict[str, Any] = json.loads(found[0])
+            content = path.read_bytes()
+        except FileNotFoundError:
+            continue  # shipped meanwhile
+        place = content.find(begin)
+        if place >= 0:
+            record: dict[str, Any] = json.loads(content[place:].partition(b"\n")[0])
             return record
     return None
 
@@ -159,12 +186,11 @@ class Shipper:
         while True:
             stopping = self._stopping.is_set()
             try:
-                while self._outbox.ship(self._ship):
-                    pass
+                _ship_all(self._outbox, self._ship)
                 adopted = adopted or self._adopt()
                 wait = LEAST_WAIT_SECONDS
             except Exception as error:  # noqa: BLE001 - whatever the database says, the records are kept and tried again
-                logger.warning("exchanges wait in %s: %s", self._outbox.path, str(error).partition("\n")[0])
+                logger.warning("exchanges wait in %s: %s", self._outbox.folder, str(error).partition("\n")[0])
                 wait = min(2 * wait, MOST_WAIT_SECONDS)
                 if not stopping:
                     self._tell()
@@ -183,21 +209,23 @@ class Shipper:
 
     def _adopt(self) -> bool:
         """Ship and remove the outboxes of dead processes in the same folder; one that cannot be read is left there."""
-        for path in sorted(self._outbox.path.parent.glob("*.sqlite")):
-            if path == self._outbox.path:
+        for lock in sorted(self._outbox.folder.glob("*.lock")):
+            if lock.stem == self._outbox.name:
                 continue
             try:
-                orphan = Outbox(path.parent, path.name)
+                orphan = Outbox(lock.parent, lock.stem)
             except BlockingIOError:
                 continue  # its process lives
-            except (sqlite3.Error, OSError) as error:
-                logger.error("the outbox %s cannot be read and is left as it is: %s", path, error)
+            except OSError as error:
+                logger.error("the outbox %s cannot be read and is left as it is: %s", lock.stem, error)
                 continue
             try:
-                while orphan.ship(self._ship):
-                    pass
-            except sqlite3.Error as error:
-                logger.error("the outbox %s cannot be read to its end and is left as it is: %s", path, error)
+                _ship_all(orphan, self._ship)
             finally:
                 orphan.close()
         return True
+
+
+def _ship_all(outbox: Outbox, ship: Ship) -> None:
+    while outbox.ship(ship):
+        pass
