@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 LATEST = "latest"
 #: How often the store is looked at, and after how long an entry that was refused is tried again.
-LOOK_SECONDS, AGAIN_SECONDS = 0.1, 5.0
+LOOK_SECONDS, AGAIN_SECONDS = 0.05, 5.0
 
 
 @dataclass(frozen=True)
