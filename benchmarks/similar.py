@@ -1,51 +1,97 @@
 """How long it takes to find the stones like one: the index, and pandas' filter and sort, side by side."""
 
+import argparse
+import gc
+import json
 import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
+import numpy as np
 import pandas as pd
 
+from diamonds.schema import GRADES
 from diamonds.similar import SimilarStones
 
 STONES = Path(__file__).parents[1] / "data/01_raw/appraisals/diamonds.csv"
-N, QUERIES = 10, 300
+SIZES = (5_000, 53_940, 5_000_000)
+QUERIES, QUERIES_OF_PANDAS = 3_000, 15
+#: Measures and prices of stones that there are, changed by so much, are those of stones that there could be.
+SPREAD = 0.02
+
+Query = tuple[float, str, str, str]
 
 
-def microseconds(look_up: Callable[[pd.Series], object], asked: list[pd.Series]) -> float:
+def many(stones: pd.DataFrame, size: int) -> pd.DataFrame:
+    """So many stones: a sample, or the stones over and over, each a little different."""
+    if size <= len(stones):
+        return stones.sample(size, random_state=0)
+    rng = np.random.default_rng(0)
+    more = stones.iloc[rng.integers(len(stones), size=size)].reset_index(drop=True)
+    for column, decimals in {"carat": 4, "depth": 1, "table": 1, "price": 0, "x": 2, "y": 2, "z": 2}.items():
+        more[column] = (more[column] * (1 + rng.normal(0, SPREAD, size))).round(decimals)
+    return more
+
+
+def microseconds(look_up: Callable[[Query], object], asked: list[Query]) -> float:
     """The median time of a look-up."""
     taken = []
-    for stone in asked:
+    for query in asked:
         began = time.perf_counter()
-        look_up(stone)
+        look_up(query)
         taken.append((time.perf_counter() - began) * 1e6)
     return median(taken)
 
 
+def by_pandas(stones: pd.DataFrame, query: Query, n: int) -> object:
+    """The plain way: filter, measure, sort."""
+    carat, cut, color, clarity = query
+    same = stones[(stones["cut"] == cut) & (stones["color"] == color) & (stones["clarity"] == clarity)]
+    return same.loc[(same["carat"] - carat).abs().sort_values().head(n).index].to_dict("records")
+
+
+def measure(stones: pd.DataFrame) -> dict[str, float]:
+    """What the index of these stones costs, and what it and pandas take to find some of them."""
+    asked = [tuple(row) for row in stones.sample(QUERIES, random_state=1)[["carat", *GRADES]].itertuples(index=False)]
+    began = time.perf_counter()
+    index = SimilarStones(stones)
+    built = time.perf_counter() - began
+    gc.collect()
+    ours = {n: microseconds(lambda query, n=n: index.nearest(*query, n), asked) for n in (5, 10)}
+    written = microseconds(lambda query: index.nearest_json(*query, 10), asked)
+    theirs = microseconds(lambda query: by_pandas(stones, query, 10), asked[:QUERIES_OF_PANDAS])
+    return {
+        "stones": len(stones),
+        "nearest_5_us": ours[5],
+        "nearest_10_us": ours[10],
+        "json_10_us": written,
+        "pandas_10_us": theirs,
+        "ratio": theirs / ours[10],
+        "build_seconds": built,
+        "mib": index.nbytes / 2**20,
+    }
+
+
 def main() -> None:
-    """Print both medians and their ratio, over growing numbers of stones."""
-    stones = pd.read_csv(STONES).astype({"price": float})
-    print(f"{'stones':>10} {'index, µs':>10} {'pandas, µs':>11} {'ratio':>7}")
-    for size in (5_000, len(stones)):
-        part = stones.sample(size, random_state=0)
-        asked = [stone for _, stone in part.sample(QUERIES, random_state=1).iterrows()]
-        index = SimilarStones(part)
-
-        def by_index(stone: pd.Series, index: SimilarStones = index) -> object:
-            return index.nearest(stone["carat"], stone["cut"], stone["color"], stone["clarity"], N)
-
-        def by_pandas(stone: pd.Series, part: pd.DataFrame = part) -> object:
-            same = part[
-                (part["cut"] == stone["cut"])
-                & (part["color"] == stone["color"])
-                & (part["clarity"] == stone["clarity"])
-            ]
-            nearest = (same["carat"] - stone["carat"]).abs().sort_values().head(N).index
-            return same.loc[nearest].to_dict("records")
-
-        ours, theirs = microseconds(by_index, asked), microseconds(by_pandas, asked)
-        print(f"{size:>10,} {ours:>10.0f} {theirs:>11.0f} {theirs / ours:>6.1f}x")
+    """Print the measures over growing numbers of stones, as a table and as a line of JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the JSON here too")
+    file = parser.parse_args().json
+    stones = pd.read_csv(STONES, dtype=dict.fromkeys(GRADES, "category")).astype({"price": float})
+    names = ("stones", "5, µs", "10, µs", "JSON, µs", "pandas, µs", "ratio", "build, s", "MiB")
+    print(("{:>11}" * len(names)).format(*names))
+    measured = []
+    for size in SIZES:
+        found = measure(many(stones, size))
+        measured.append(found)
+        print("{:>11,}{:>11.1f}{:>11.1f}{:>11.1f}{:>11,.0f}{:>10,.0f}x{:>11.2f}{:>11.1f}".format(*found.values()))
+    slower = measured[-1]["nearest_10_us"] / measured[0]["nearest_10_us"]
+    print(f"Over {SIZES[-1]:,} stones it takes {slower:.1f} times what it takes over {SIZES[0]:,}.")
+    document = json.dumps(measured)
+    print(document)
+    if file is not None:
+        file.write_text(f"{document}\n")
 
 
 if __name__ == "__main__":

@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -35,7 +37,7 @@ def test_it_equals_a_plain_filter_and_sort_on_500_random_stones(classic):
 @given(
     carats=st.lists(st.integers(20, 40), min_size=1, max_size=60),
     asked=st.integers(10, 50),
-    n=st.integers(1, 100),
+    n=st.integers(0, 100),
 )
 def test_ties_come_in_a_fixed_order_in_groups_of_any_size(carats, asked, n):
     stones = pd.DataFrame(
@@ -58,10 +60,70 @@ def test_ties_come_in_a_fixed_order_in_groups_of_any_size(carats, asked, n):
     assert found == by_pandas(stones, asked / 100, "Ideal", "D", "IF", n)
 
 
+@given(
+    thousandths=st.lists(st.sampled_from([300, 301, 305, 309, 310]), min_size=1, max_size=60),
+    others=st.lists(st.integers(1, 3), min_size=60, max_size=60),
+    asked=st.sampled_from([0.3, 0.302, 0.305, 0.3050004, 0.31, 1.0]),
+    n=st.integers(0, 100),
+)
+def test_ties_of_weight_are_ordered_by_the_other_numbers_and_the_lightest_come_first(thousandths, others, asked, n):
+    numbers = np.array(others[: len(thousandths)], dtype=float)
+    stones = pd.DataFrame(dict.fromkeys(("depth", "table", "price", "x", "y", "z"), numbers)).assign(
+        carat=np.array(thousandths) / 1000, cut="Ideal", color="D", clarity="IF", x=numbers[::-1]
+    )
+
+    found = SimilarStones(stones).nearest(asked, "Ideal", "D", "IF", n)
+
+    assert found == by_pandas(stones[list(COLUMNS)], asked, "Ideal", "D", "IF", n)
+
+
+def test_weights_nearer_to_each_other_than_is_compared_tie_and_the_lighter_comes_first(stones):
+    twins = pd.concat([stones.head(1)] * 2, ignore_index=True).assign(carat=[0.9000002, 0.9000001])
+    cut, color, clarity = twins.loc[0, ["cut", "color", "clarity"]]
+
+    found = SimilarStones(twins).nearest(1.0, cut, color, clarity, 1)
+
+    assert [(each["carat"], each["carat_difference"]) for each in found] == [(0.9000001, 0.1)]
+
+
+def test_numbers_come_back_exactly_as_they_were(stones):
+    carats = np.random.default_rng(3).uniform(0.2, 5, len(stones))
+    odd = stones.assign(carat=carats, price=carats * 1e7 / 3, depth=carats / 3e5)
+    stone = odd.iloc[7]
+
+    (found,) = SimilarStones(odd).nearest(stone["carat"], stone["cut"], stone["color"], stone["clarity"], 1)
+
+    assert found == {**stone[list(COLUMNS)].to_dict(), "carat_difference": 0.0}
+
+
+def test_a_stone_takes_56_bytes(classic):
+    index = SimilarStones(classic)
+
+    assert index.nbytes == 56 * len(classic)
+
+
+@pytest.mark.parametrize("n", [1, 5, 100])
+def test_its_json_is_what_json_dumps_writes_of_the_records(classic, n):
+    index = SimilarStones(classic.assign(depth=classic["depth"] / 3e7))
+
+    for stone in classic.sample(50, random_state=n).itertuples():
+        asked = (stone.carat * 1.003, stone.cut, stone.color, stone.clarity, n)
+        assert index.nearest_json(*asked) == json.dumps(index.nearest(*asked)).encode()
+
+
+def test_its_json_is_the_same_for_a_weight_that_is_numpys_own(classic):
+    index = SimilarStones(classic)
+
+    assert index.nearest_json(np.float64(1.1), "Ideal", "H", "SI2", 3) == index.nearest_json(
+        1.1, "Ideal", "H", "SI2", 3
+    )
+
+
 def test_grades_that_no_stone_has_find_nothing(stones):
     index = SimilarStones(stones[stones["cut"] != "Fair"])
 
     assert index.nearest(1.0, "Fair", "D", "IF", 5) == []
+    assert index.nearest_json(1.0, "Fair", "D", "IF", 5) == b"[]"
 
 
 def test_a_record_holds_the_stone_and_its_difference(stones):
