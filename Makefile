@@ -5,7 +5,7 @@ BIN := .venv/bin
 # What BentoML would otherwise report to its makers at each start.
 export BENTOML_DO_NOT_TRACK := True
 
-.PHONY: help setup train serve viz test check format bento bench bench-quote bench-similar bench-training lock
+.PHONY: help setup train serve viz test check format bento bench bench-quote bench-service bench-similar bench-training lock
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-15s %s\n", $$1, $$2}'
@@ -52,13 +52,16 @@ bento: setup ## Build a Bento of the service and the champion, and write it whol
 	@mkdir -p build && rm -f build/diamonds.bento
 	$(BIN)/bentoml export diamonds:latest $(CURDIR)/build/diamonds.bento
 
-bench: bench-quote bench-similar bench-training ## Run all benchmarks
+bench: bench-quote bench-similar bench-service bench-training ## Run all benchmarks
 
 bench-quote: setup ## How quickly stones are priced
 	$(BIN)/python benchmarks/quote.py
 
 bench-similar: setup ## How quickly similar stones are found
 	$(BIN)/python benchmarks/similar.py
+
+bench-service: setup ## How quickly the service answers, beside bare Starlette and stock BentoML; ten minutes
+	$(BIN)/python -m benchmarks.service
 
 bench-training: setup ## What a run costs, and how quickly a search gets as good as a plain loop; ten minutes
 	$(BIN)/python benchmarks/run.py

@@ -1,0 +1,1 @@
+"""How the service answers under load, beside a bare ASGI app and a stock BentoML service on the same machine."""
