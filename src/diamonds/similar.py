@@ -32,7 +32,7 @@ class SimilarStones:
         self._numbers = np.empty((len(stones), len(NUMBERS)))
         for place, column in enumerate(NUMBERS):
             self._numbers[:, place] = stones[column].to_numpy(dtype=float)[order]
-        self._weights = memoryview(stones["carat"].to_numpy(dtype=float)[order])
+        self._weights = stones["carat"].to_numpy(dtype=float)[order].data
 
     @property
     def nbytes(self) -> int:

@@ -54,8 +54,8 @@ def reasons(champion: LoadedChampion, diamond: Diamond, request_id: str) -> byte
 
 def similar(champion: LoadedChampion, query: SimilarQuery, request_id: str) -> bytes:
     """Find the training stones most like one: `messages.Samples`."""
-    found = champion.similar.nearest(query.carat, query.cut, query.color, query.clarity, query.n)
-    return to_json({"samples": found, "request_id": request_id})
+    samples = champion.similar.nearest_json(query.carat, query.cut, query.color, query.clarity, query.n)
+    return b'{"samples":%b,"request_id":"%b"}' % (samples, request_id.encode())
 
 
 def frame(stones: Sequence[dict[str, object]]) -> pd.DataFrame:
