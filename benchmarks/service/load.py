@@ -20,6 +20,8 @@ from typing import cast
 
 LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 HEAD_END = b"\r\n\r\n"
+#: No more bytes of an answer that was not 200 are kept.
+SHOWN = 500
 #: An answer that takes longer has failed.
 PATIENCE_SECONDS = 60
 
@@ -89,11 +91,11 @@ def load(job: Job) -> Outcome:
 class Tally:
     """What all connections count together."""
 
-    def __init__(self) -> None:
-        """Count nothing yet."""
+    def __init__(self, *, is_over: bool) -> None:
+        """Count nothing yet; where it is over already, each connection asks once."""
         self.statuses: Counter[str] = Counter()
         self.nanoseconds = array("q")
-        self.is_over = False
+        self.is_over = is_over
         self.refusal = ""
 
     def add(self, head: bytes, nanoseconds: int) -> None:
@@ -102,7 +104,7 @@ class Tally:
         self.statuses[status] += 1
         self.nanoseconds.append(nanoseconds)
         if status != "200":
-            self.refusal = head.partition(HEAD_END)[2].decode(errors="replace")[:300]
+            self.refusal = head.partition(HEAD_END)[2].decode(errors="replace")[:SHOWN]
 
 
 class Connection(asyncio.Protocol):
@@ -128,6 +130,8 @@ class Connection(asyncio.Protocol):
             self._missing = missing(self._head)
         else:
             self._missing -= len(data)
+            if len(self._head) < SHOWN:
+                self._head += data
         if self._missing == 0:
             self._tally.add(self._head, time.perf_counter_ns() - self._asked)
             self._go_on()
@@ -175,7 +179,7 @@ async def ask(job: Job) -> Outcome:
         ConnectionError: The server closed a connection before its answer.
         TimeoutError: Answers did not come.
     """
-    tally, loop = Tally(), asyncio.get_running_loop()
+    tally, loop = Tally(is_over=job.warm_up + job.seconds == 0), asyncio.get_running_loop()
     requests = itertools.cycle([request(job.path, body.encode()) for body in job.bodies])
     made = [
         loop.create_connection(lambda: Connection(tally, requests), "127.0.0.1", job.port)

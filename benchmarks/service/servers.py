@@ -16,6 +16,8 @@ import psutil  # BentoML needs it, so it is there
 
 #: An index of 5 million stones takes its time.
 START_SECONDS, END_SECONDS = 300, 30
+#: What is still there after its parent ended, and this, does not end by itself.
+GRACE_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -94,10 +96,11 @@ def end(process: psutil.Process) -> None:
     started = family(process)
     if started:
         process.terminate()
-    _, left = psutil.wait_procs(started, timeout=END_SECONDS)
+    psutil.wait_procs(started[:1], timeout=END_SECONDS)
+    _, left = psutil.wait_procs(started, timeout=GRACE_SECONDS)
     for each in left:
         each.kill()
-    psutil.wait_procs(left)
+    psutil.wait_procs(left, timeout=END_SECONDS)
 
 
 def _wait_until_ready(process: psutil.Popen, port: int, log: Path) -> None:
