@@ -9,6 +9,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+import yaml
 
 from project import ROOT, Project, serve, status_of, stop
 
@@ -79,3 +80,37 @@ def test_each_requirement_is_pinned_as_in_the_lock(bento):
 
     assert [line for line in required if line and line not in locked] == []
     assert not any(line.startswith(("kedro", "optuna", "plotly")) for line in required)
+
+
+def test_its_image_is_slim_runs_as_nobody_special_and_installs_what_is_pinned(bento):
+    lines = (bento / "env/docker/Dockerfile").read_text().splitlines()
+    steps = [line for line in lines if line and not line.startswith((" ", "#"))]
+
+    assert steps[0] == "FROM python:3.11-slim AS base-container"
+    assert [line for line in steps if line.startswith(("USER", "ENTRYPOINT"))] == [
+        "USER bentoml",
+        'ENTRYPOINT [ "/home/bentoml/bento/env/docker/entrypoint.sh" ]',
+    ]
+    assert steps.index("USER bentoml") > max(place for place, line in enumerate(steps) if line.startswith("RUN"))
+    assert "EXPOSE 3000" in steps
+    assert any("uv venv --python 3.11 /app/.venv" in line for line in lines)
+    assert any(line.endswith("pip install -r $BENTO_PATH/env/python/requirements.txt") for line in lines)
+    assert "ARG BENTOML_DO_NOT_TRACK=True" in steps
+
+
+def test_neither_its_image_nor_its_requirements_name_a_package_index(bento):
+    text = "".join((bento / "env" / name).read_text() for name in ("docker/Dockerfile", "python/requirements.txt"))
+
+    assert not any(word in text for word in ("--index-url", "--extra-index-url", "--find-links", "http://", "https://"))
+
+
+def test_it_says_what_it_is(bento):
+    manifest = yaml.safe_load((bento / "bento.yaml").read_text())
+
+    assert manifest["labels"] == {
+        "project": "diamonds",
+        "stage": "production",
+        "task": "regression",
+        "owner": "pricing",
+    }
+    assert manifest["schema"]["description"].startswith("Prices of diamonds")

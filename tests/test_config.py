@@ -4,6 +4,9 @@ import sys
 
 import pytest
 
+from diamonds.config import read_settings
+from diamonds.errors import ConfigurationError
+
 
 @pytest.mark.parametrize(
     ("given", "found"),
@@ -22,3 +25,22 @@ def test_threads_spin_for_a_moment_unless_they_are_told_otherwise(given, found):
     said = subprocess.run([sys.executable, "-c", asked], env=others | given, capture_output=True, text=True, check=True)
 
     assert said.stdout == f"{found}\n"
+
+
+@pytest.mark.parametrize(("given", "workers"), [(None, 1), ("1", 1), (" 12 ", 12)])
+def test_a_number_of_workers_is_read(monkeypatch, given, workers):
+    monkeypatch.delenv("DIAMONDS_WORKERS", raising=False)
+    if given is not None:
+        monkeypatch.setenv("DIAMONDS_WORKERS", given)
+
+    assert read_settings().workers == workers
+
+
+@pytest.mark.parametrize("given", ["", "0", "00", "-1", "1.5", "two", "²"])
+def test_a_number_of_workers_that_cannot_be_is_refused_in_plain_words(monkeypatch, given):
+    monkeypatch.setenv("DIAMONDS_WORKERS", given)
+
+    with pytest.raises(ConfigurationError) as refused:
+        read_settings()
+
+    assert str(refused.value) == f"DIAMONDS_WORKERS must be a whole number, 1 or more, not {given!r}"

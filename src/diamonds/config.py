@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from diamonds.errors import ConfigurationError
@@ -24,6 +24,13 @@ def _not_empty(key: SecretStr | None) -> SecretStr | None:
     return key
 
 
+def _at_least_one(number: object) -> int:
+    text = str(number).strip()
+    if not (text.isascii() and text.isdecimal()) or not text.strip("0"):
+        raise ValueError(f"must be a whole number, 1 or more, not {text!r}")
+    return int(text)
+
+
 class Settings(BaseSettings):
     """What `DIAMONDS_*` variables say; relative paths start at the working directory.
 
@@ -32,6 +39,7 @@ class Settings(BaseSettings):
         outbox: Folder where exchanges wait for the database.
         signing_key: Signs the pricers that are saved, and only those it signed are loaded; without it any is.
         admin_token: Lets callers of the service change anything; without it only those on this machine may.
+        workers: How many processes answer requests.
     """
 
     model_config = SettingsConfigDict(
@@ -42,6 +50,7 @@ class Settings(BaseSettings):
     outbox: Annotated[Path, AfterValidator(Path.absolute)] = Path("data/outbox")
     signing_key: Annotated[SecretStr | None, AfterValidator(_not_empty)] = None
     admin_token: Annotated[SecretStr | None, AfterValidator(_not_empty)] = None
+    workers: Annotated[int, BeforeValidator(_at_least_one)] = 1
 
     def as_environment(self) -> dict[str, str]:
         """The same settings as variables, for a process that starts in another working directory."""

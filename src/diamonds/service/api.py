@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import bentoml
+from bentoml.exceptions import BentoMLConfigException
 from pydantic import BaseModel
 
+from diamonds.config import read_settings
+from diamonds.errors import ConfigurationError
 from diamonds.schema import Diamond
 from diamonds.service import messages, openapi, state
 from diamonds.service.doors import DOORS
@@ -21,8 +24,17 @@ CHAMPION = "diamonds"
 serving = Serving()
 
 
+def _workers() -> int:
+    """How many workers the settings ask for; BentoML shows an error of its own in one line, and ends with status 1."""
+    try:
+        return read_settings().workers
+    except ConfigurationError as error:
+        raise BentoMLConfigException(str(error)) from error
+
+
 @bentoml.service(
     name="diamonds",
+    workers=_workers(),
     traffic={"timeout": DEADLINE_SECONDS + 1},
     logging={"access": {"enabled": False}},  # every exchange is in the traffic log already
     metrics={"enabled": False},  # the hook counts
