@@ -57,9 +57,10 @@ class TrainingSummary:
 
         A size may contradict the weight, and a stated depth the sizes. Missing measurements are None or absent.
         """
-        values = {name: math.nan if stone.get(name) is None else stone[name] for name in NUMBERS}
-        named = {name for name, found in self._judged(values, float(np.cbrt(values["carat"]))) if found}
-        return [name for name in FEATURES if name in named]
+        get = stone.get
+        values = {name: math.nan if (given := get(name)) is None else given for name in NUMBERS}
+        named = [name for name, found in self._judged(values, float(np.cbrt(values["carat"]))) if found]
+        return [name for name in FEATURES if name in named] if named else named
 
     def outside_many(self, stones: pd.DataFrame) -> list[list[str]]:
         """The same for each of many stones, whose missing measurements are NaN."""

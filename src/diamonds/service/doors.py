@@ -50,6 +50,11 @@ class Door:
     work: Work = Work.QUICK
     guarded: bool = False
 
+    @property
+    def is_quick(self) -> bool:
+        """Whether nobody has to wait for it."""
+        return self.work is Work.QUICK
+
     def enter(self, serving: Serving, exchange: Exchange) -> bytes:
         """The answer, as JSON, to an exchange whose body is read.
 

@@ -8,6 +8,8 @@ import logging
 import math
 import os
 import time
+from collections import deque
+from collections.abc import Callable
 from contextvars import ContextVar
 from datetime import UTC, datetime
 
@@ -32,6 +34,8 @@ EXPLAINED_BY = {503: ((b"retry-after", b"5"),), 401: ((b"www-authenticate", b"Be
 PIECE, PIECE_SECONDS = 256 * 1024, 10
 #: In bytes and seconds: how much of a refused body is still taken from a caller, so that the answer can be read.
 MOST_DRAINED, DRAIN_SECONDS = 64 * 1024 * 1024, 4
+
+_chances: deque[bytes] = deque()
 
 #: The exchange that is being answered.
 current: ContextVar[Exchange] = ContextVar("exchange")
@@ -73,12 +77,11 @@ class Exchange:
         self._recorded = False
         self._sent = False
 
-    async def answer(self, send: Send, body: bytes, deadline: asyncio.Timeout) -> None:
-        """Answer with JSON; each piece of a long answer puts the deadline off."""
-        loop = asyncio.get_running_loop()
+    async def answer(self, send: Send, body: bytes, put_off: Callable[[float], None]) -> None:
+        """Answer with JSON; each piece of a long answer puts the deadline off, by so many seconds from now."""
         await self._begin(send, 200, body, [(b"content-type", JSON_TYPE)])
         for first in range(0, len(body) - PIECE, PIECE):
-            deadline.reschedule(loop.time() + PIECE_SECONDS)
+            put_off(PIECE_SECONDS)
             await send({"type": "http.response.body", "body": body[first : first + PIECE], "more_body": True})
         rest = (len(body) - 1) // PIECE * PIECE
         await send({"type": "http.response.body", "body": body[rest:] if rest else body})
@@ -188,7 +191,10 @@ async def _drain(unread: Receive) -> None:
 
 def new_request_id() -> str:
     """A UUID of version 7 (RFC 9562): it begins with the time in milliseconds, so that ids sort by age."""
-    chance = int.from_bytes(os.urandom(10))
+    if not _chances:
+        many = os.urandom(1000)  # to ask the system for each would take longer
+        _chances.extend(many[first : first + 10] for first in range(0, len(many), 10))
+    chance = int.from_bytes(_chances.pop())
     value = (time.time_ns() // 1_000_000 << 80) | (0x7 << 76) | (chance >> 4 & 0xFFF) << 64 | 0b10 << 62
     digits = f"{value | chance >> 18:032x}"
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from diamonds.service.deadlines import Deadlines
 from diamonds.service.doors import Door, Work
 from diamonds.service.exchange import JSON_TYPE, Exchange, current
 from diamonds.service.guard import require_admin
@@ -37,6 +38,7 @@ class RequestHook:
         self._app = app
         self._serving = serving
         self._doors = doors
+        self._deadlines = Deadlines()
         self._held = 0
         self._in_flight = 0
 
@@ -56,44 +58,46 @@ class RequestHook:
     async def _exchange(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange(scope, self._serving)
         current.set(exchange)
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - a coroutine runs in one
+        self._deadlines.begin(task, DEADLINE_SECONDS)
         try:
-            async with asyncio.timeout(DEADLINE_SECONDS) as deadline:
-                answer = await self._answer(exchange, receive, send)
-                if answer is not None:
-                    await exchange.answer(send, answer, deadline)
+            await self._answer(exchange, receive, send, task)
         except RefusedError as refused:
             is_arriving = not exchange.is_read and refused.status != 408  # noqa: PLR2004 - HTTP's own number
             await exchange.give_up(send, refused, receive if is_arriving else None)
-        except TimeoutError:
+        except asyncio.CancelledError:
+            if not self._deadlines.cancelled(task):
+                raise
             await exchange.give_up(send, RefusedError(504 if exchange.is_read else 408))
         except Exception:
             logger.exception("exchange %s failed", exchange.request_id)
             await exchange.give_up(send, RefusedError(500))
         finally:
+            self._deadlines.end(task)
             self._held -= exchange.held
             exchange.record()
 
-    async def _answer(self, exchange: Exchange, receive: Receive, send: Send) -> bytes | None:
-        """The answer of a door; None where the app has answered."""
+    async def _answer(self, exchange: Exchange, receive: Receive, send: Send, task: asyncio.Task[None]) -> None:
+        """Let a door or the app answer."""
         await self._read(exchange, receive)
         if self._in_flight >= MOST_IN_FLIGHT:
             raise RefusedError(503)
         self._in_flight += 1
         try:
             door = self._doors.get(exchange.path) if exchange.scope["method"] == "POST" else None
-            if door is not None:
-                return await self._enter(door, exchange)
-            await self._app(exchange.scope, _replay(exchange.request_body, receive), exchange.watch(send))
-            return None
+            if door is None:
+                await self._app(exchange.scope, _replay(exchange.request_body, receive), exchange.watch(send))
+                return
+            if door.guarded:
+                require_admin(exchange.scope, self._serving.admin_token)
+            _require_json(exchange.headers)
+            answer = door.enter(self._serving, exchange) if door.is_quick else await self._in_thread(door, exchange)
         finally:
             self._in_flight -= 1
+        await exchange.answer(send, answer, lambda seconds: self._deadlines.begin(task, seconds))
 
-    async def _enter(self, door: Door, exchange: Exchange) -> bytes:
-        if door.guarded:
-            require_admin(exchange.scope, self._serving.admin_token)
-        _require_json(exchange.headers)
-        if door.work is Work.QUICK:
-            return door.enter(self._serving, exchange)
+    async def _in_thread(self, door: Door, exchange: Exchange) -> bytes:
         threads = self._serving.threads if door.work is Work.COMPUTES else None
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(threads, door.enter, self._serving, exchange)
@@ -106,14 +110,15 @@ class RequestHook:
         """
         if int(exchange.headers.get(b"content-length", 0)) > MOST_BYTES:
             raise RefusedError(413)
-        chunks = []
+        chunks: list[bytes] = []
         while not exchange.is_read:
             message = await receive()
             if message["type"] == "http.disconnect":
                 raise RefusedError(408)
-            chunks.append(message.get("body", b""))
-            exchange.held += len(chunks[-1])
-            self._held += len(chunks[-1])
+            chunk = message.get("body", b"")
+            chunks.append(chunk)
+            exchange.held += len(chunk)
+            self._held += len(chunk)
             if exchange.held > MOST_BYTES:
                 raise RefusedError(413)
             if self._held > MOST_BYTES_HELD:
@@ -127,7 +132,8 @@ def _is_logged(path: str) -> bool:
 
 
 def _require_json(headers: Mapping[bytes, bytes]) -> None:
-    if headers.get(b"content-type", JSON_TYPE).split(b";")[0].strip().lower() != JSON_TYPE:
+    given = headers.get(b"content-type", JSON_TYPE)
+    if given != JSON_TYPE and given.split(b";")[0].strip().lower() != JSON_TYPE:
         raise RefusedError(415)
 
 

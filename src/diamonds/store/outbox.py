@@ -172,7 +172,8 @@ class Shipper:
 
     def notify(self) -> None:
         """Say that there is something to ship."""
-        self._wake.set()
+        if not self._wake.is_set():
+            self._wake.set()
 
     def stop(self) -> None:
         """Ship what is left, if the database takes it, and end; the rest stays in the outbox's file."""
