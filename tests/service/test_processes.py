@@ -5,6 +5,7 @@ import contextlib
 import json
 import signal
 import sqlite3
+from collections import Counter
 
 from project import serve, stop
 
@@ -50,12 +51,14 @@ def test_two_workers_answer_from_two_processes_and_each_answer_has_its_row(small
     with contextlib.closing(sqlite3.connect(database, isolation_level=None)) as busy:
         busy.execute("BEGIN EXCLUSIVE")  # so that each process keeps what it answered
         answers = asyncio.run(_ask(running, 100))
-        kept = [len(logged(file, "exchange", "id")) for file in outbox.glob("*.sqlite")]
+        kept = Counter()
+        for file in outbox.glob("*.jsonl"):
+            kept[file.name.partition(".")[0]] += file.read_bytes().count(b"\n")
     stop(running)
 
     assert len(kept) == 2
-    assert min(kept) > 0, "one process answered everything"
-    assert sum(kept) == 100
+    assert min(kept.values()) > 0, "one process answered everything"
+    assert kept.total() == 100
     assert sorted(logged(database, "traffic", "request_id, status")) == sorted(
         (quote["request_id"], status) for status, quote in answers
     )
@@ -90,7 +93,7 @@ def test_sigterm_under_load_cuts_no_answer_and_ends_within_ten_seconds_whatever_
     assert returned == 0
     assert len(answers) > 100
     assert {status for status, _ in answers} == {200}
-    assert slow[0] in {408, 504}
+    assert slow[0] == 408
     rows = logged(tmp_path / "own.db", "traffic", "request_id, status")
     assert sorted(rows) == sorted((document["request_id"], status) for status, document in [*answers, slow])
     assert list((tmp_path / "outbox").iterdir()) == []
