@@ -19,6 +19,7 @@ import httpx
 import pytest
 
 from diamonds.config import Settings, read_settings
+from diamonds.service import examples
 from diamonds.service.champion import LoadedChampion
 from diamonds.service.pages import Pages
 from diamonds.service.state import Serving
@@ -121,6 +122,7 @@ def test_swagger_ui_asks_nobody_else_whether_the_document_is_valid(served):
 
     assert "validatorUrl: null" in script
     assert 'url: "docs.json"' in script
+    assert f'const EXAMPLE = "{examples.REQUEST_ID}"' in script, "the example sale is tried with a quote of its own"
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,8 @@ _GUESSED = {"assumed": ["depth", "table", "x", "y", "z"], "outside": []}
 _QUOTE = _BAND | _SERVED | _GUESSED | {"request_id": REQUEST_ID}
 _TWO = {"weight and grades": FOUR_CS, "measured": MEASURED}
 
-#: By path: what may be asked, each with a name. All run as they are, but for a sale: its `request_id` is a quote's.
+#: By path: what may be asked, each with a name. All run as they are; a sale's id stands for
+#: that of a quote, which the page (static/docs.js) asks for as the sale is tried.
 REQUESTS: dict[str, dict[str, Any]] = {
     "/predict": _TWO,
     "/predict/batch": {"two stones": [FOUR_CS, MEASURED]},
