@@ -13,7 +13,7 @@ help: ## List the targets
 setup: .venv/ready ## Make the environment in .venv, from requirements.lock
 
 # uv takes a quarter of pip's time; pip steps in where uv, which does not read pip's settings, finds no index.
-.venv/ready: pyproject.toml requirements.lock
+.venv/ready: pyproject.toml requirements.lock src/diamonds/_walk.c
 	python3 -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.lock uv
 	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint requirements.lock --editable '.[train,dev,mlflow]' \

@@ -1,13 +1,16 @@
-"""Boosted trees as arrays that numpy walks level by level: what they compute for one row, in microseconds."""
+"""Boosted trees as arrays that are walked, compiled or by NumPy: what they compute for one row, in microseconds."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
+
+from diamonds.walk import Walk
 
 Places = NDArray[np.intp]
 Numbers = NDArray[np.floating[Any]]
@@ -35,9 +38,7 @@ class Tree(NamedTuple):
 class Trees:
     """Trees whose leaves are added up, for one complete row at a time; several threads may ask at once.
 
-    The trees of a forest compare with the same few thousand thresholds, so these are compared first, all at once. All
-    trees then go down a level by one step: siblings lie side by side, and the comparison says which of the two it is.
-    A leaf leads to itself.
+    Siblings lie side by side, and a comparison says which of the two it is. A leaf leads to itself.
 
     Attributes:
         columns: The column of each comparison.
@@ -78,6 +79,25 @@ class Trees:
 
     def __call__(self, row: Sequence[float]) -> Any:  # noqa: ANN401 - of the kind they were made of
         """The sum of the leaves that a row without gaps comes to, in the order of the trees."""
+        compiled = self._compiled
+        return self.by_numpy(row) if compiled is None else compiled(row)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    @cached_property
+    def _compiled(self) -> Walk | None:
+        """The same trees for the compiled walk, where there is one."""
+        columns = np.append(self.columns, -1)[self.comparison]
+        compared = np.append(self.thresholds, self.thresholds.dtype.type(0))[self.comparison]
+        return Walk.over(np.where(columns < 0, self.values, compared), self.below, columns, self.count)
+
+    def by_numpy(self, row: Sequence[float]) -> Any:  # noqa: ANN401 - of the kind they were made of
+        """The same sum where nothing is compiled.
+
+        The trees of a forest compare with the same few thousand thresholds, so these are compared first, all at once.
+        All trees then go down a level by one step.
+        """
         above = np.zeros(len(self.columns) + 1, np.intp)
         asked = np.array(row, self.thresholds.dtype).take(self.columns, None, None, "clip")
         np.greater_equal(asked, self.thresholds, above[:-1], casting="unsafe")

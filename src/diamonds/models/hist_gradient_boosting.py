@@ -32,7 +32,7 @@ def build(params: Params) -> TransformedTargetRegressor:
 
 
 def quick(estimator: Any) -> Quick | None:  # noqa: ANN401 - scikit-learn ships no types
-    """Its trees walked by NumPy."""
+    """One stone by a walk over the trees."""
     boosting = last_step(estimator, HistGradientBoostingRegressor)
     if boosting is None or boosting.loss != "squared_error" or estimator.func is not np.log:
         return None

@@ -163,7 +163,7 @@ def _contributions(estimator: Any, trees: XGBRegressor, stones: pd.DataFrame) ->
 
 
 def quick(estimator: Any) -> Quick | None:  # noqa: ANN401 - scikit-learn ships no types
-    """One stone by NumPy's walk over the trees, many by XGBoost on a matrix that is made for it."""
+    """One stone by a walk over the trees, many by XGBoost on a matrix that is made for it."""
     regressor = last_step(estimator, XGBRegressor)
     if regressor is None or not is_ranks_and_shape(estimator.regressor_[0]) or estimator.func not in {np.log, None}:
         return None
