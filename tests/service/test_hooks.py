@@ -328,6 +328,23 @@ def test_a_body_that_says_it_is_over_four_mebibytes_is_answered_before_any_of_it
     assert problem(caller.sent)["status"] == 413
 
 
+def test_a_caller_who_goes_on_sending_what_was_refused_is_let_go(monkeypatch):
+    class Endless(Caller):
+        async def receive(self):
+            return self.incoming.pop(0) if self.incoming else await asyncio.Event().wait()
+
+    monkeypatch.setattr(hooks, "DEADLINE_SECONDS", 0.01)  # which is over long before the caller is let go
+    monkeypatch.setattr(exchanges, "DRAIN_SECONDS", 0.1)
+    serving = Recording()
+    caller = Endless(serving, headers=((b"content-length", b"%d" % (MOST_BYTES + 1)),))
+    caller.incoming[0]["more_body"] = True
+
+    asyncio.run(caller.through(RequestHook(answering(), serving, door())))
+
+    assert [message.get("more_body", False) for message in caller.sent[1:]] == [True, False]
+    assert [record["status"] for record in serving.records] == [413]
+
+
 def test_beyond_a_bound_of_requests_in_flight_the_next_is_sent_away_at_once_and_bodies_on_their_way_do_not_count():
     serving, release = Recording(), threading.Event()
 

@@ -64,6 +64,7 @@ class RequestHook:
         try:
             await self._answer(exchange, receive, send, task)
         except RefusedError as refused:
+            self._deadlines.end(task)  # what a caller still sends has a deadline of its own
             is_arriving = not exchange.is_read and refused.status != 408  # noqa: PLR2004 - HTTP's own number
             await exchange.give_up(send, refused, receive if is_arriving else None)
         except asyncio.CancelledError:
