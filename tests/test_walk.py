@@ -11,6 +11,7 @@ from diamonds import walk
 from diamonds.trees import Tree, Trees
 from project import ROOT
 
+compiled_only = pytest.mark.skipif(not walk.LIBRARY.is_file(), reason="nothing is compiled here")
 THRESHOLDS = np.array([-np.inf, -1.5, 0.1, 0.3, 2.0, 1e30, np.inf], np.float32)
 
 
@@ -50,7 +51,7 @@ def test_where_there_is_a_compiler_the_compiled_walk_is_in_use():
     assert forest(np.float32, 3)._compiled is not None
 
 
-@pytest.mark.skipif(not walk.LIBRARY.is_file(), reason="nothing is compiled here")
+@compiled_only
 @pytest.mark.parametrize("trees", [1, 15, 16, 17, 100])
 @pytest.mark.parametrize("kind", [np.float32, np.float64])
 def test_both_walks_agree_to_the_last_bit(kind, trees):
@@ -70,6 +71,7 @@ def test_both_walks_agree_on_trees_that_never_ask_anything(kind):
     assert walked([1.0]) == walked.by_numpy([1.0])
 
 
+@compiled_only
 def test_a_row_that_lacks_columns_is_refused():
     walked = forest(np.float32, 3)._compiled
 
