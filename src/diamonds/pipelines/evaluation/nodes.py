@@ -139,21 +139,35 @@ def judge(
         "gain": None,
         "previous_id": champion.entry.promotion_id if champion else 0,
     }
-    name = f"{best['model']} with {_shown(promotion.metric, best[promotion.metric])}"
+    if champion is None or champion.pricer is None:
+        return decision | _unopposed(_named(best["model"], promotion, best[promotion.metric]), champion)
+    return decision | _opposed(best, holdout, champion.pricer, promotion, quotes[quotes_of(best["model"])])
+
+
+def _unopposed(name: str, champion: CurrentChampion | None) -> dict[str, Any]:
+    """The best becomes champion where there is none, or none that can be loaded."""
     if champion is None:
-        return decision | {"promote": True, "reason": f"{name} is the first champion"}
-    if champion.pricer is None:
-        return decision | {
-            "promote": True,
-            "reason": f"{name} takes over: the champion cannot be loaded, {champion.problem}",
-        }
-    unseen = ~stone_keys(holdout).isin(stone_keys(champion.pricer.stones)).to_numpy()
+        return {"promote": True, "reason": f"{name} is the first champion"}
+    return {"promote": True, "reason": f"{name} takes over: the champion cannot be loaded, {champion.problem}"}
+
+
+def _opposed(
+    best: dict[str, Any], holdout: pd.DataFrame, champion: Pricer, promotion: Promotion, quoted: pd.DataFrame
+) -> dict[str, Any]:
+    """What the stones say between the best and the champion, where enough of them are new to both."""
+    unseen = ~stone_keys(holdout).isin(stone_keys(champion.stones)).to_numpy()
     if unseen.sum() < min(FEWEST_STONES, len(holdout)):
-        return decision | {"promote": False, "reason": f"{name} {_no_judges(champion.pricer, int(unseen.sum()))}"}
-    holdout, quoted = holdout[unseen], quotes[quotes_of(best["model"])][unseen]
-    prices = _side_by_side(holdout, quoted, champion.pricer)
+        name = _named(best["model"], promotion, best[promotion.metric])
+        return {"promote": False, "reason": f"{name} {_no_judges(champion, int(unseen.sum()))}"}
+    judges = holdout[unseen]
+    return _compare(best["model"], judges, _side_by_side(judges, quoted[unseen], champion), champion.name, promotion)
+
+
+def _compare(
+    model: str, holdout: pd.DataFrame, prices: pd.DataFrame, champion: str, promotion: Promotion
+) -> dict[str, Any]:
+    """Hold both errors on these stones against the rule; models go by their names."""
     ours, standing = (errors(prices["actual"], prices[each])[promotion.metric] for each in COMPARED)
-    name = f"{best['model']} with {_shown(promotion.metric, ours)}"
     gain = paired_gain(
         prices,
         promotion.metric,
@@ -162,14 +176,19 @@ def judge(
         seed=promotion.seed,
     )
     lost = _worst_band(prices, holdout, promotion)
-    compared = f"the champion {champion.pricer.name} with {_shown(promotion.metric, standing)}"
-    return decision | {
+    compared = f"the champion {_named(champion, promotion, standing)}"
+    verdict = _verdict(compared, gain, lost, len(holdout), promotion)
+    return {
         "promote": gain.sureness >= promotion.sure and lost is None,
         "challenger": ours,
         "champion": standing,
         "gain": asdict(gain),
-        "reason": f"{name} {_verdict(compared, gain, lost, len(holdout), promotion)}",
+        "reason": f"{_named(model, promotion, ours)} {verdict}",
     }
+
+
+def _named(model: str, promotion: Promotion, error: float) -> str:
+    return f"{model} with {_shown(promotion.metric, error)}"
 
 
 def quotes_of(model: str) -> str:
