@@ -1,6 +1,7 @@
 """Projects of their own for tests, and the service as they run it."""
 
 import functools
+import json
 import os
 import shutil
 import socket
@@ -12,8 +13,14 @@ import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import pandas as pd
 
 from diamonds.config import Settings
+from diamonds.store import history
+from diamonds.store.database import open_database
+from diamonds.store.history import Champion
 from warm import WarmProcess
 
 ROOT = Path(__file__).parents[1]
@@ -145,6 +152,25 @@ def break_model(project: Project, name: str, error: str) -> None:
     text = file.read_text()
     assert "def build(" in text
     file.write_text(text.replace("def build(", f"def build(params):\n    raise ValueError({error!r})\n\n\ndef was("))
+
+
+def memory(project: Project) -> tuple[list[dict[str, Any]], Champion | None]:
+    """The runs, the newest first, and the champion."""
+    engine = open_database(project.settings)
+    try:
+        return history.runs(engine, limit=100), history.champion(engine)
+    finally:
+        engine.dispose()
+
+
+def metrics_of(project: Project, model: str) -> dict[str, Any]:
+    """What the newest run that judged this model found."""
+    return json.loads(project.newest(f"08_reporting/{model}_metrics.json").read_text())
+
+
+def stones_of(project: Project, dataset: str) -> pd.DataFrame:
+    """The newest version of a set of stones."""
+    return pd.read_parquet(project.newest(f"03_primary/{dataset}.parquet"))
 
 
 @dataclass(frozen=True)
