@@ -11,7 +11,7 @@ from diamonds.errors import ConfigurationError
 @pytest.mark.parametrize(
     ("given", "found"),
     [
-        ({}, "10000 None"),
+        ({}, "1000 None"),
         ({"GOMP_SPINCOUNT": "5"}, "5 None"),
         ({"OMP_WAIT_POLICY": "ACTIVE"}, "None ACTIVE"),
     ],
