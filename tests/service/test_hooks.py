@@ -43,7 +43,7 @@ class Recording:
     def keep(self, record):
         self.records.append(json.loads(record, parse_constant=no_constant))
 
-    def count(self, path, status, seconds):
+    def count(self, path, status, seconds, model, prices):
         self.counted.append((path, status))
 
     def count_unkept(self):

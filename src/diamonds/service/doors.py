@@ -13,13 +13,11 @@ from diamonds import schema
 from diamonds.schema import Diamond
 from diamonds.service import answers
 from diamonds.service.champion import LoadedChampion
-from diamonds.service.exchange import Exchange
+from diamonds.service.exchange import BYTE_ORDER_MARK, Exchange
 from diamonds.service.messages import Batch, SaleReport, SimilarQuery
 from diamonds.service.problems import RefusedError
 from diamonds.service.sales import report_sale
 from diamonds.service.state import Serving
-
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class Work(Enum):
@@ -89,9 +87,8 @@ def _by_champion(
     def answered(serving: Serving, asked: Any, exchange: Exchange) -> bytes:  # noqa: ANN401 - each door has its own
         champion = serving.require_champion()
         exchange.answered_by = champion.pricer
-        made = answer(champion, asked, exchange.request_id)
-        serving.count_prices(champion.pricer.name, prices(asked))
-        return made
+        exchange.prices = prices(asked)
+        return answer(champion, asked, exchange.request_id)
 
     return answered
 

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from starlette.types import Message, Receive, Scope, Send
 
@@ -27,6 +28,7 @@ CLIENT_GONE = 499
 #: A text as a JSON string.
 _text = json.encoder.encode_basestring_ascii
 JSON_TYPE = b"application/json"
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 PROBLEM_TYPE = problems.CONTENT_TYPE.encode()
 #: Headers that go with a status: when a caller that was sent away may come back, and what lets one in.
 EXPLAINED_BY = {503: ((b"retry-after", b"5"),), 401: ((b"www-authenticate", b"Bearer"),)}
@@ -54,6 +56,7 @@ class Exchange:
         is_json: Whether it is known to be strict JSON.
         held: How many bytes of it are in memory.
         answered_by: The pricer that made the answer, once one did.
+        prices: How many prices it is about.
         status: Of the answer; 0 until there is one.
     """
 
@@ -67,12 +70,13 @@ class Exchange:
         self.is_read = self.is_json = False
         self.held = 0
         self.answered_by: Pricer | None = None
+        self.prices = 0
         self.status = 0
         self._response_body = b""
         self._is_ours = False
         self._start: Message = {}
         self._serving = serving
-        self._received_at = time.time()
+        self._received_at = time.time_ns()
         self._began = time.perf_counter()
         self._recorded = False
         self._sent = False
@@ -141,7 +145,8 @@ class Exchange:
         self._recorded = True
         seconds = time.perf_counter() - self._began
         status = self.status or CLIENT_GONE
-        self._serving.count(self.path, status, seconds)
+        model = self.answered_by.name if self.answered_by else None
+        self._serving.count(self.path, status, seconds, model, self.prices if status == 200 else 0)  # noqa: PLR2004
         try:
             self._serving.keep(self._as_json(seconds, status))
         except OSError as error:
@@ -159,12 +164,13 @@ class Exchange:
     def _as_json(self, seconds: float, status: int) -> str:
         """The record, as a JSON object of the columns of the traffic log; bodies that are JSON are not written anew."""
         pricer, client = self.answered_by, self.scope.get("client")
-        received_at = datetime.fromtimestamp(self._received_at, UTC).isoformat(timespec="microseconds")
-        request = self.request_body.decode("utf-8-sig") if self.is_json else _json(self.request_body)
+        whole, part = divmod(self._received_at, 1_000_000_000)
+        request = self.request_body.removeprefix(BYTE_ORDER_MARK).decode() if self.is_json else _json(self.request_body)
         response = self._response_body.decode() if self._is_ours else _json(self._response_body)
         model, version = (_text(pricer.name), _text(pricer.version)) if pricer else ("null", "null")
         return (
-            f'{{"request_id":"{self.request_id}","received_at":"{received_at}","duration_ms":{seconds * 1000:.4f},'
+            f'{{"request_id":"{self.request_id}","received_at":"{_moment(whole)}.{part // 1000:06}+00:00",'
+            f'"duration_ms":{seconds * 1000:.4f},'
             f'"method":{_text(self.scope["method"])},"path":{_text(self.path)},"status":{status},'
             f'"request_body":{request},"response_body":{response},"model":{model},"version":{version},'
             f'"client":{_text(client[0]) if client else "null"}}}'
@@ -173,6 +179,12 @@ class Exchange:
     def _is_foreign_error(self) -> bool:
         headers = dict(self._start.get("headers", []))
         return self.status >= 400 and headers.get(b"content-type") != PROBLEM_TYPE  # noqa: PLR2004
+
+
+@lru_cache(maxsize=2)
+def _moment(seconds: int) -> str:
+    """UTC to the second, as ISO 8601 has it."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 async def _drain(unread: Receive) -> None:

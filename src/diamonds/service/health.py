@@ -22,11 +22,12 @@ async def readyz(serving: Serving, send: Send) -> None:
         await _send(send, 200, "text/plain; charset=utf-8", text.encode())
 
 
-async def metrics(serving: Serving, send: Send) -> None:  # noqa: ARG001 - as the other
+async def metrics(serving: Serving, send: Send) -> None:
     """Answer what all workers have counted, as Prometheus reads it."""
     from bentoml._internal.configuration.containers import BentoMLContainer
 
     client = BentoMLContainer.metrics_client.get()
+    serving.settle_counts()
     body = await asyncio.to_thread(client.generate_latest)
     await _send(send, 200, client.CONTENT_TYPE_LATEST, body)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections import Counter
 from collections.abc import Collection
 from typing import Any
 
@@ -37,20 +39,29 @@ class ServiceMetrics:
         )
         self._unkept = metrics.Counter("diamonds_exchanges_unkept_total", "Exchanges that could not be kept")
         self._serving: tuple[str, str] | None = None
-        self._known: dict[Any, Any] = {}
+        self._totals: Counter[tuple[Any, ...]] = Counter()
+        self._told: Counter[tuple[Any, ...]] = Counter()
+        self._histograms: dict[str, Any] = {}
+        self._guard = threading.Lock()
 
-    def answered(self, path: str, status: int, seconds: float) -> None:
-        """Count a request."""
-        counter, histogram = self._of_route(path, status)
-        counter.inc()
+    def answered(self, path: str, status: int, seconds: float, model: str | None, prices: int) -> None:
+        """Count a request and the prices in its answer; only to be called in one thread."""
+        route = path if path in self._routes else OTHER
+        self._totals[self._requests, route, status] += 1
+        if prices:
+            self._totals[self._prices, model] += prices
+        histogram = self._histograms.get(route)
+        if histogram is None:
+            histogram = self._histograms[route] = self._seconds.labels(route)
         histogram.observe(seconds)
 
-    def quoted(self, model: str, prices: int) -> None:
-        """Count prices."""
-        counter = self._known.get(model)
-        if counter is None:
-            counter = self._known[model] = self._prices.labels(model)
-        counter.inc(prices)
+    def settle(self) -> None:
+        """Tell Prometheus what was counted since it was told last: to tell it each time would take longer."""
+        with self._guard:
+            for key, total in list(self._totals.items()):
+                counter, *labels = key
+                counter.labels(*labels).inc(total - self._told[key])
+                self._told[key] = total
 
     def unkept(self) -> None:
         """Count an exchange whose record was lost."""
@@ -59,6 +70,7 @@ class ServiceMetrics:
     def waiting(self, exchanges: int) -> None:
         """Say how many exchanges wait."""
         self._waiting.set(exchanges)
+        self.settle()
 
     def champion(self, name_and_version: tuple[str, str] | None, *, refused: bool) -> None:
         """Say which model serves, and whether another should."""
@@ -68,11 +80,3 @@ class ServiceMetrics:
             self._champion.labels(*name_and_version).set(1)
         self._serving = name_and_version
         self._refused.set(int(refused))
-
-    def _of_route(self, path: str, status: int) -> tuple[Any, Any]:
-        key = (path if path in self._routes else OTHER, status)
-        found = self._known.get(key)
-        if found is None:
-            route, _ = key
-            found = self._known[key] = (self._requests.labels(route, status), self._seconds.labels(route))
-        return found

@@ -126,15 +126,15 @@ class Serving:
             self._outbox.put(record)
             self._shipper.notify()
 
-    def count(self, path: str, status: int, seconds: float) -> None:
-        """Count a request that was answered."""
+    def count(self, path: str, status: int, seconds: float, model: str | None, prices: int) -> None:
+        """Count a request that was answered, and the prices in its answer."""
         if self._metrics is not None:
-            self._metrics.answered(path, status, seconds)
+            self._metrics.answered(path, status, seconds, model, prices)
 
-    def count_prices(self, model: str, prices: int) -> None:
-        """Count prices that were quoted."""
+    def settle_counts(self) -> None:
+        """See that Prometheus knows all that was counted."""
         if self._metrics is not None:
-            self._metrics.quoted(model, prices)
+            self._metrics.settle()
 
     def count_unkept(self) -> None:
         """Count an exchange whose record was lost."""

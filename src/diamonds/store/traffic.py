@@ -57,11 +57,13 @@ def record(engine: Engine, records: Sequence[str]) -> None:
     a lone surrogate or a number beyond JSON as its JSON text. One that it refuses all the same is logged and left out,
     so that it does not keep the others waiting.
     """
-    odd = [each for each in records if _ODD.search(each)]
-    plain = [each for each in records if not _ODD.search(each)] if odd else records
+    plain, odd = f"[{','.join(records)}]", []
+    if _ODD.search(plain):
+        odd = [each for each in records if _ODD.search(each)]
+        plain = f"[{','.join(each for each in records if not _ODD.search(each))}]"
     try:
         with writing(engine).begin() as connection:
-            connection.execute(_INSERT[engine.dialect.name], {"records": f"[{','.join(plain)}]"})
+            connection.execute(_INSERT[engine.dialect.name], {"records": plain})
     except DBAPIError as error:
         if _is_away(error):
             raise
