@@ -132,6 +132,19 @@ def test_a_worker_that_starts_on_a_damaged_champion_takes_the_newest_that_can_be
     assert "median-two-9, which was champion before, serves in its place" in caplog.text
 
 
+def test_a_store_whose_latest_is_damaged_is_refused_and_not_the_end(store, pricer, caplog):
+    promote(store, pricer, "one", 1)
+    found, _told = followed(store)
+    (store / "latest").write_bytes(b"\xff\xfe\x00")
+    found.take()
+    refused = found.refused
+    promote(store, pricer, "two", 2)
+    found.take()
+
+    assert refused
+    assert (found.present.pricer.version, found.refused) == ("two", False)
+
+
 def test_without_any_that_can_be_used_nothing_serves_and_the_reason_is_kept(store, pricer):
     promote(store, pricer, "one", 1)
     damage(store / "median-one-1")

@@ -73,6 +73,19 @@ def test_of_a_batch_the_position_says_which_stone_was_sold(served):
     assert len(kept(served, batch["request_id"])) == 1
 
 
+def test_all_stones_of_a_batch_can_be_reported_one_after_the_other(served):
+    """The record of one sale holds the id of the quote too, and may still be on its way to the log."""
+    _, batch = post(served, "/predict/batch", [STONE] * 4)
+
+    reported = [
+        post(served, "/sales", {"request_id": batch["request_id"], "price": 1500, "position": position})[0]
+        for position in (0, 1, 2, 3, 3, 0)
+    ]
+
+    assert reported == [200] * 6
+    assert len(kept(served, batch["request_id"])) == 4
+
+
 def test_a_stone_is_sold_for_one_price(served):
     _, quote = post(served, "/predict", STONE)
     post(served, "/sales", {"request_id": quote["request_id"], "price": 5100})

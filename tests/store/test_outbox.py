@@ -133,6 +133,46 @@ def test_a_record_over_several_lines_is_one_record(tmp_path):
     outbox.close()
 
 
+def test_a_record_with_carriage_returns_is_one_record(tmp_path):
+    outbox, database = Outbox(tmp_path), Database()
+    outbox.put('{"request_id":"x","request_body":{"carat": 1,\r\n"cut": "Ideal"}}')
+    outbox.put(record(2))
+
+    assert outbox.ship(database.ship) == 2
+    assert database.records[0]["request_body"] == {"carat": 1, "cut": "Ideal"}
+    outbox.close()
+
+
+def test_all_files_that_a_dead_process_left_are_adopted_at_once(tmp_path):
+    (tmp_path / "111-dead.lock").touch()
+    for number in range(1, 4):
+        (tmp_path / f"111-dead.{number:09}.jsonl").write_text(record(number) + "\n")
+    outbox, database = Outbox(tmp_path), Database()
+    database.expected = 3
+    shipper = Shipper(outbox, database.ship)
+    shipper.start()
+    assert database.enough.wait(30)
+    shipper.stop()
+    outbox.close()
+
+    assert [kept["number"] for kept in database.records] == [1, 2, 3]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_no_record_is_put_aside_once_however_often_the_rest_is_tried(tmp_path):
+    outbox = Outbox(tmp_path)
+    outbox.put("garbage")
+    outbox.put(record(1))
+    for _ in range(3):
+        with pytest.raises(ConnectionError):
+            outbox.ship(Database(away=True).ship)
+    outbox.ship(Database().ship)
+    outbox.close()
+
+    (aside,) = tmp_path.glob("*.unreadable")
+    assert aside.read_bytes() == b"garbage\n"
+
+
 def test_a_disk_that_is_full_is_said_and_what_was_kept_is_whole(tmp_path):
     """A limit on the size of files stands for the disk: the kernel takes a part of the line, and then none."""
     script = (
@@ -159,6 +199,8 @@ def test_a_record_that_waits_is_found_by_its_id(tmp_path):
 
     assert find_waiting(tmp_path, "second") == {"request_id": "second", "number": 2}
     assert find_waiting(tmp_path, "secon") is None
+    outbox.put('{"request_id":"third","response_body":{"request_id":"fourth"}}')
+    assert find_waiting(tmp_path, "fourth") is None, "an id inside a body names another exchange"
     outbox.close()
 
 

@@ -2,7 +2,8 @@ import json
 from datetime import UTC, datetime
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import event, select, text
+from sqlalchemy.exc import DBAPIError
 
 from diamonds.store import traffic
 from diamonds.store.tables import Traffic
@@ -88,3 +89,40 @@ def test_one_that_is_refused_all_the_same_does_not_keep_the_others_waiting(datab
         ["first", "third"] if refused else ["first", "second", "third"]
     )
     assert ("exchange second cannot be stored: value too long" in caplog.text) == refused
+
+
+def test_a_record_that_is_no_json_does_not_keep_the_others_waiting(database, caplog):
+    good = json.dumps(exchange() | {"received_at": "2026-11-21T12:00:00.000000+00:00"})
+
+    traffic.record(database, ['{"request_id":"broken', good])
+
+    assert [row["request_id"] for row in rows(database)] == [exchange()["request_id"]]
+    assert "an exchange cannot be read, so it is not stored" in caplog.text
+
+
+def test_where_the_database_is_at_fault_nothing_is_taken_for_stored(database):
+    """A table that is missing, as before a migration, or a database that only reads, as after a failover."""
+    with database.begin() as connection:
+        connection.execute(text("ALTER TABLE traffic RENAME TO away"))
+
+    with pytest.raises(DBAPIError):
+        record(database, exchange())
+
+    with database.begin() as connection:
+        connection.execute(text("ALTER TABLE away RENAME TO traffic"))
+    record(database, exchange())
+    assert len(rows(database)) == 1
+
+
+def test_a_database_that_only_reads_is_tried_again(database):
+    if database.dialect.name == "postgresql":
+        with database.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+            name = connection.scalar(text("SELECT current_database()"))
+            connection.execute(text(f"ALTER DATABASE {name} SET default_transaction_read_only = on"))
+        database.dispose()
+    else:
+        event.listen(database, "connect", lambda connection, _: connection.execute("PRAGMA query_only = ON"))
+        database.dispose()
+
+    with pytest.raises(DBAPIError):
+        record(database, exchange())

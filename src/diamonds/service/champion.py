@@ -105,7 +105,10 @@ class Champions:
             if self.refused and waited >= AGAIN_SECONDS:
                 self._seen, waited = None, 0.0
             if self._latest() not in {None, self._seen}:
-                await asyncio.to_thread(self.take)
+                try:
+                    await asyncio.to_thread(self.take)
+                except Exception:
+                    logger.exception("the champion of the model store could not be taken")
 
     def _try(self, name: str) -> None:
         try:
@@ -135,6 +138,6 @@ class Champions:
 
     def _latest(self) -> str | None:
         try:
-            return (self._store / LATEST).read_text().strip() or None
+            return (self._store / LATEST).read_text(errors="replace").strip() or None
         except OSError:
             return None

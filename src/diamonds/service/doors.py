@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -18,6 +19,11 @@ from diamonds.service.messages import Batch, SaleReport, SimilarQuery
 from diamonds.service.problems import RefusedError
 from diamonds.service.sales import report_sale
 from diamonds.service.state import Serving
+
+#: Numbers that are none, or too large: they may be refused, or hide behind a field that is given twice.
+_BEYOND_JSON = re.compile(rb"NaN|Infinity|[eE]\+?[0-9]{3}|[0-9]{300}")
+#: To list more than this takes longer than others should wait.
+MOST_ERRORS = 10_000
 
 
 class Work(Enum):
@@ -48,11 +54,6 @@ class Door:
     work: Work = Work.QUICK
     guarded: bool = False
 
-    @property
-    def is_quick(self) -> bool:
-        """Whether nobody has to wait for it."""
-        return self.work is Work.QUICK
-
     def enter(self, serving: Serving, exchange: Exchange) -> bytes:
         """The answer, as JSON, to an exchange whose body is read.
 
@@ -60,8 +61,14 @@ class Door:
             RefusedError: It is answered with a problem.
         """
         body = exchange.request_body
-        asked = self.read(body)
-        exchange.is_json = b"NaN" not in body and b"Infinity" not in body  # a field given twice may hide one
+        try:
+            asked = self.read(body)
+            is_json = True
+        except RefusedError as refused:
+            is_json = refused.status != 400  # noqa: PLR2004 - HTTP's own number
+            raise
+        finally:
+            exchange.is_json = is_json and not _BEYOND_JSON.search(body)
         return self.answer(serving, asked, exchange)
 
     def read(self, body: bytes) -> BaseModel:
@@ -73,6 +80,9 @@ class Door:
         try:
             return self.body.model_validate_json(body.removeprefix(BYTE_ORDER_MARK))
         except ValidationError as error:
+            if error.error_count() > MOST_ERRORS:
+                told = schema.Problem("", None, f"{error.error_count():,} things are wrong: this is something else")
+                raise RefusedError(422, [told], self.title) from error
             first = error.errors(include_url=False)[0]
             if first["type"] == "json_invalid":
                 raise RefusedError(400, [schema.Problem("", None, first["msg"])]) from error

@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 MOST_BYTES = 4 * 1024 * 1024
 #: Of all bodies that are being read or answered in this worker.
 MOST_BYTES_HELD = 32 * MOST_BYTES
+#: More than a diamond takes: what is longer is read off the event loop.
+MOST_BYTES_QUICK = 64 * 1024
 #: Requests that are being answered in this worker, those whose body is still on its way left out.
 MOST_IN_FLIGHT = 64
 #: A little less than BentoML's own timeout (api.py), whose answer would be neither in plain words nor in the log.
@@ -93,13 +95,14 @@ class RequestHook:
             if door.guarded:
                 require_admin(exchange.scope, self._serving.admin_token)
             _require_json(exchange.headers)
-            answer = door.enter(self._serving, exchange) if door.is_quick else await self._in_thread(door, exchange)
+            is_quick = door.work is Work.QUICK and exchange.held <= MOST_BYTES_QUICK
+            answer = door.enter(self._serving, exchange) if is_quick else await self._in_thread(door, exchange)
         finally:
             self._in_flight -= 1
         await exchange.answer(send, answer, lambda seconds: self._deadlines.begin(task, seconds))
 
     async def _in_thread(self, door: Door, exchange: Exchange) -> bytes:
-        threads = self._serving.threads if door.work is Work.COMPUTES else None
+        threads = self._serving.waiting if door.work is Work.WAITS else self._serving.threads
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(threads, door.enter, self._serving, exchange)
 
@@ -133,7 +136,7 @@ def _is_logged(path: str) -> bool:
 
 
 def _require_json(headers: Mapping[bytes, bytes]) -> None:
-    given = headers.get(b"content-type", JSON_TYPE)
+    given = headers.get(b"content-type") or JSON_TYPE
     if given != JSON_TYPE and given.split(b";")[0].strip().lower() != JSON_TYPE:
         raise RefusedError(415)
 

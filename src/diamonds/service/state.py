@@ -38,12 +38,14 @@ class Serving:
 
     Attributes:
         threads: Where answers are computed that take longer than others should wait.
+        waiting: Where answers wait for the database, so that neither the champion nor metrics wait behind them.
         admin_token: What lets callers change anything.
     """
 
     def __init__(self) -> None:
         """Hold nothing yet."""
         self.threads = ThreadPoolExecutor(2, thread_name_prefix="answers")
+        self.waiting = ThreadPoolExecutor(4, thread_name_prefix="database")
         self.admin_token: SecretStr | None = None
         self._champions: Champions | None = None
         self._metrics: ServiceMetrics | None = None
@@ -97,6 +99,7 @@ class Serving:
         if self._following is not None:
             self._following.cancel()
         self.threads.shutdown(cancel_futures=True)
+        self.waiting.shutdown(wait=False, cancel_futures=True)
         if self._outbox is not None and self._shipper is not None and self._engine is not None:
             self._shipper.stop()
             self._outbox.close()

@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import threading
+import time
 import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,6 +20,8 @@ logger = logging.getLogger(__name__)
 BATCH_BYTES = 1_000_000
 #: In seconds: what comes meanwhile is shipped together.
 PAUSE_SECONDS = 0.1
+#: In seconds: how often it is looked for what a dead process left, while there is something to ship.
+ADOPT_SECONDS = 60.0
 LEAST_WAIT_SECONDS, MOST_WAIT_SECONDS = 0.25, 30.0
 #: A database that does not answer keeps a service no longer than this from ending.
 MOST_STOP_SECONDS = 5.0
@@ -85,10 +88,10 @@ class Outbox:
             return 0
         lines, end = _read(self._older[0], self._shipped)
         records = [line.decode() for line in lines if line.startswith(BEGIN)]
-        if len(records) < len(lines):
-            self._put_aside([line for line in lines if not line.startswith(BEGIN)])
         if records:
             ship(records)
+        if len(records) < len(lines):
+            self._put_aside([line for line in lines if not line.startswith(BEGIN)])
         self._shipped = end
         self._waiting -= len(lines)
         if not lines:
@@ -99,6 +102,11 @@ class Outbox:
     def __len__(self) -> int:
         """How many records wait."""
         return self._waiting
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether files wait that nothing is added to any more."""
+        return bool(self._older)
 
     def close(self) -> None:
         """Close the files, and remove the outbox where nothing is left to ship."""
@@ -136,20 +144,20 @@ def _read(path: Path, start: int) -> tuple[list[bytes], int]:
         if b"\n" not in content:
             content += file.readline()
     whole = content[: content.rfind(b"\n") + 1]
-    return whole.splitlines(), start + len(whole)
+    return whole.split(b"\n")[:-1], start + len(whole)  # not splitlines: JSON may have a carriage return between values
 
 
 def find_waiting(folder: Path, request_id: str) -> dict[str, Any] | None:
     """The record with this id that waits in an outbox of the folder, of whatever process; None if there is none."""
-    begin = BEGIN + f'{request_id}"'.encode()
+    begin = b"\n" + BEGIN + f'{request_id}"'.encode()  # of a line: a body may hold an id likewise
     for path in folder.glob("*.jsonl"):
         try:
-            content = path.read_bytes()
+            content = b"\n" + path.read_bytes()
         except FileNotFoundError:
             continue  # shipped meanwhile
         place = content.find(begin)
         if place >= 0:
-            record: dict[str, Any] = json.loads(content[place:].partition(b"\n")[0])
+            record: dict[str, Any] = json.loads(content[place + 1 :].partition(b"\n")[0])
             return record
     return None
 
@@ -183,12 +191,14 @@ class Shipper:
 
     def _run(self) -> None:
         wait = LEAST_WAIT_SECONDS
-        adopted = False
+        adopted = -ADOPT_SECONDS
         while True:
             stopping = self._stopping.is_set()
             try:
                 _ship_all(self._outbox, self._ship)
-                adopted = adopted or self._adopt()
+                if time.monotonic() - adopted >= ADOPT_SECONDS:
+                    self._adopt()
+                    adopted = time.monotonic()
                 wait = LEAST_WAIT_SECONDS
             except Exception as error:  # noqa: BLE001 - whatever the database says, the records are kept and tried again
                 logger.warning("exchanges wait in %s: %s", self._outbox.folder, str(error).partition("\n")[0])
@@ -208,7 +218,7 @@ class Shipper:
         if self._told is not None:
             self._told(len(self._outbox))
 
-    def _adopt(self) -> bool:
+    def _adopt(self) -> None:
         """Ship and remove the outboxes of dead processes in the same folder; one that cannot be read is left there."""
         for lock in sorted(self._outbox.folder.glob("*.lock")):
             if lock.stem == self._outbox.name:
@@ -224,9 +234,8 @@ class Shipper:
                 _ship_all(orphan, self._ship)
             finally:
                 orphan.close()
-        return True
 
 
 def _ship_all(outbox: Outbox, ship: Ship) -> None:
-    while outbox.ship(ship):
+    while outbox.ship(ship) or outbox.is_behind:
         pass

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Engine, text
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
 
 from diamonds.store.database import writing
@@ -81,13 +81,16 @@ def exchange(engine: Engine, request_id: str) -> dict[str, Any] | None:
 
 def _is_away(error: DBAPIError) -> bool:
     """Whether it is the database that failed, and not what it was given."""
-    return error.connection_invalidated or (
-        isinstance(error, OperationalError) and "malformed JSON" not in str(error.orig)
-    )
+    is_about_the_record = isinstance(error, (DataError, IntegrityError)) or "malformed JSON" in str(error.orig)
+    return error.connection_invalidated or not is_about_the_record
 
 
 def _record_by_itself(engine: Engine, record: str) -> None:
-    row = _storable(json.loads(record))
+    try:
+        row = _storable(json.loads(record))
+    except ValueError as error:
+        logger.error("an exchange cannot be read, so it is not stored: %s: %s", error, record)
+        return
     dialect = postgresql if engine.dialect.name == "postgresql" else sqlite
     statement = dialect.insert(Traffic).on_conflict_do_nothing(index_elements=["request_id"])
     try:
