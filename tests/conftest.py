@@ -3,6 +3,8 @@
 import shutil
 import time
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pandas as pd
@@ -18,7 +20,22 @@ from project import ROOT, Project, Served, make_project, quick, serve, stop, war
 hypothesis.settings.register_profile("diamonds", deadline=None)
 hypothesis.settings.load_profile("diamonds")
 
+#: Files that ask for `trained` or `served`, which take a minute to make.
+SHARE_TRAINED = {"test_cli.py", "test_docs.py", "test_line.py", "test_openapi.py", "test_pages.py", "test_service.py"}
 CLASSIC = ROOT / "data/01_raw/appraisals/diamonds.csv"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any):
+    """Where tests run in several processes, a file's are in one, and so are all that share the one long run."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByWhatIsShared(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            return "trained" if Path(file).name in SHARE_TRAINED else file
+
+    return ByWhatIsShared(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -34,7 +34,7 @@ def bento(small_trained_once, tmp_path_factory) -> Path:
 
 def test_a_bento_serves_where_only_its_own_requirements_are_installed(bento, tmp_path):
     environment = tmp_path / "venv"
-    subprocess.run([sys.executable, "-m", "venv", environment], check=True)
+    subprocess.run([BIN / "uv", "venv", "--quiet", "--python", sys.executable, environment], check=True)
     python = environment / "bin/python"
     requirements = bento / "env/python/requirements.txt"
     subprocess.run([BIN / "uv", "pip", "install", "--quiet", "--python", python, "-r", requirements], check=True)
