@@ -31,9 +31,10 @@ serve: setup ## Serve at http://127.0.0.1:3000; trains first if there is no cham
 viz: setup ## Look at the pipelines and the figures of the last run
 	$(BIN)/kedro viz run
 
-# In two processes, for most tests wait for one; tests/conftest.py says which stay together.
+# In two processes, for most tests wait for one; tests/conftest.py says which stay together. One thread each, for more
+# would wait for each other.
 test: setup ## Run the tests
-	$(BIN)/pytest --numprocesses 2
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2
 
 check: setup ## Check format, lint, types and layers
 	$(BIN)/ruff format --check
