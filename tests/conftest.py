@@ -14,14 +14,12 @@ from sqlalchemy import Engine
 from diamonds.config import Settings
 from diamonds.schema import contradictions
 from diamonds.store.database import migrate, open_database
-from project import ROOT, Project, Served, make_project, quick, serve, stop, warm_process
+from project import ROOT, SHARE_TRAINED, Project, Served, make_project, quick, serve, stop, warm_process
 
 #: How long an example takes is the machine's affair.
 hypothesis.settings.register_profile("diamonds", deadline=None)
 hypothesis.settings.load_profile("diamonds")
 
-#: Files that ask for `trained` or `served`, which take a minute to make.
-SHARE_TRAINED = {"test_cli.py", "test_docs.py", "test_line.py", "test_openapi.py", "test_pages.py", "test_service.py"}
 CLASSIC = ROOT / "data/01_raw/appraisals/diamonds.csv"
 
 

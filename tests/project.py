@@ -26,6 +26,16 @@ from warm import WarmProcess
 ROOT = Path(__file__).parents[1]
 BENTOML = Path(sys.executable).with_name("bentoml")
 START_SECONDS = 60
+#: Files that ask for `trained` or `served`, which take a minute to make.
+SHARE_TRAINED = {
+    "test_cli.py",
+    "test_docs.py",
+    "test_line.py",
+    "test_openapi.py",
+    "test_pages.py",
+    "test_sales.py",
+    "test_service.py",
+}
 #: A diamond as there are many, measured.
 STONE = {
     "carat": 1.0,

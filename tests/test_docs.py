@@ -10,7 +10,7 @@ import yaml
 from diamonds.cli import cli
 from diamonds.config import Settings
 from diamonds.store.tables import Base
-from project import ROOT
+from project import ROOT, SHARE_TRAINED
 
 PAGES = [
     path for path in ROOT.rglob("*.md") if not {".venv", "build", "node_modules"} & set(path.relative_to(ROOT).parts)
@@ -132,3 +132,14 @@ def test_each_dependency_is_declared_once():
 
     assert sorted(names) == sorted(set(names))
     assert {name.lower() for name in names} <= locked | {"uvloop"}
+
+
+def test_files_that_ask_for_the_long_run_are_known_to_the_scheduler():
+    """It keeps them in one process: another would make the run once more."""
+    asking = {
+        path.name
+        for path in (ROOT / "tests").rglob("test_*.py")
+        if re.search(r"^def test_\w+\([^)]*\b(trained|served)\b", path.read_text(), re.MULTILINE)
+    }
+
+    assert asking == SHARE_TRAINED
