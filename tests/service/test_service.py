@@ -234,21 +234,58 @@ def test_a_thousand_requests_from_sixteen_clients_are_a_thousand_rows_with_the_r
     assert logged == statuses
 
 
-def test_bentomls_own_client_works(served):
+def test_bentomls_own_clients_work(served):
     script = f"""
-import json
-from bentoml import SyncHTTPClient
+import asyncio, json
+from bentoml import AsyncHTTPClient, SyncHTTPClient
+
+stone, sought = {MEASURED!r}, {STONE | {"n": 2}!r}
 with SyncHTTPClient({served.url!r}) as client:
-    print(json.dumps([client.predict({MEASURED!r}), client.similar({STONE | {"n": 2}!r})]))
+    quote = client.predict(stone)
+    told = [quote, client.predict_batch([stone, stone]), client.similar(sought), client.explain(stone)]
+    told.append(client.sales({{"request_id": quote["request_id"], "price": 5100}}))
+
+async def ask():
+    async with AsyncHTTPClient({served.url!r}) as client:
+        return [await client.predict(stone), await client.similar(sought)]
+
+print(json.dumps([told, asyncio.run(ask())], default=str))
 """
 
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, env=served.project.environment
     )
 
-    quote, answer = json.loads(done.stdout)
-    assert quote["price"] == post(served, "/predict", MEASURED)[1]["price"]
-    assert len(answer["samples"]) == 2
+    (quote, batch, samples, reasons, sale), (quoted_again, samples_again) = json.loads(done.stdout)
+    price = post(served, "/predict", MEASURED)[1]["price"]
+    assert [quote["price"], quoted_again["price"], reasons["quote"]["price"], sale["quoted"]] == [price] * 4
+    assert [each["price"] for each in batch["quotes"]] == [price, price]
+    assert len(samples["samples"]) == 2
+    assert samples["samples"] == samples_again["samples"]
+
+
+def test_metrics_tell_what_was_asked_and_answered(served):
+    def told():
+        with urllib.request.urlopen(f"{served.url}/metrics", timeout=10) as answer:  # noqa: S310
+            lines = answer.read().decode().splitlines()
+        return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines if line[0] != "#")}
+
+    before = told()
+    post(served, "/predict", STONE)
+    post(served, "/predict", STONE | {"color": "Z"})
+    post(served, "/predict/batch", [STONE] * 5)
+    post(served, "/made-up", STONE)
+    after = told()
+
+    grown = {name: after[name] - before.get(name, 0) for name in after}
+    assert grown['diamonds_requests_total{route="/predict",status="200"}'] == 1
+    assert grown['diamonds_requests_total{route="/predict",status="422"}'] == 1
+    assert grown['diamonds_requests_total{route="/predict/batch",status="200"}'] == 1
+    assert grown['diamonds_requests_total{route="other",status="404"}'] == 1
+    assert grown['diamonds_request_seconds_count{route="/predict"}'] == 2
+    assert grown['diamonds_prices_total{model="xgboost"}'] == 6
+    assert after["diamonds_outbox_exchanges"] >= 0
+    assert not any("made-up" in name for name in after)
 
 
 def test_health_leaves_no_traffic(served, trained):
