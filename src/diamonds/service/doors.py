@@ -20,7 +20,7 @@ from diamonds.service.problems import RefusedError
 from diamonds.service.sales import report_sale
 from diamonds.service.state import Serving
 
-#: Numbers that are none, or too large: they may be refused, or hide behind a field that is given twice.
+#: Numbers that are none, or too large.
 _BEYOND_JSON = re.compile(rb"NaN|Infinity|[eE]\+?[0-9]{3}|[0-9]{300}")
 #: To list more than this takes longer than others should wait.
 MOST_ERRORS = 10_000
@@ -63,12 +63,10 @@ class Door:
         body = exchange.request_body
         try:
             asked = self.read(body)
-            is_json = True
         except RefusedError as refused:
-            is_json = refused.status != 400  # noqa: PLR2004 - HTTP's own number
+            exchange.is_json = refused.status != 400 and not _BEYOND_JSON.search(body)  # noqa: PLR2004 - HTTP's own
             raise
-        finally:
-            exchange.is_json = is_json and not _BEYOND_JSON.search(body)
+        exchange.is_json = b"NaN" not in body and b"Infinity" not in body  # a field that is given twice may hide one
         return self.answer(serving, asked, exchange)
 
     def read(self, body: bytes) -> BaseModel:
