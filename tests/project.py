@@ -191,6 +191,7 @@ class Served:
     process: subprocess.Popen[bytes]
     url: str
     log: Path
+    errors: Path
 
 
 def free_port() -> int:
@@ -209,21 +210,21 @@ def serve(
 ) -> Served:
     """Start `bentoml serve` and wait until /readyz answers with this status."""
     port = free_port()
-    log = project.folder / f"serve-{port}.log"
-    with log.open("wb") as output:
+    log, errors = (project.folder / f"serve-{port}.{kind}" for kind in ("log", "errors"))
+    with log.open("wb") as output, errors.open("wb") as complaints:
         process = subprocess.Popen(
             [program, "serve", *words, "--host", "127.0.0.1", "--port", str(port)],
             cwd=project.folder,
             env=project.environment | environment,
             stdout=output,
-            stderr=subprocess.STDOUT,
+            stderr=complaints,
         )
-    served = Served(project, process, f"http://127.0.0.1:{port}", log)
+    served = Served(project, process, f"http://127.0.0.1:{port}", log, errors)
     deadline = time.monotonic() + START_SECONDS
     while status_of(f"{served.url}/readyz") != until:
         if process.poll() is not None or time.monotonic() > deadline:
             process.kill()
-            raise AssertionError(log.read_text())
+            raise AssertionError(log.read_text() + errors.read_text())
         time.sleep(0.1)  # a server that is not up yet has no event to wait for
     return served
 

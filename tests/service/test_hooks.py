@@ -452,6 +452,13 @@ def test_what_takes_longer_than_others_should_wait_is_answered_elsewhere(work, b
     assert json.loads(sent[1]["body"]) == where
 
 
+def test_a_client_that_offers_another_protocol_is_told_why_its_body_is_missing():
+    sent, _ = ask(Recording(), body=b"", headers=(*JSON, (b"upgrade", b"h2c"), (b"content-length", b"62")))
+
+    assert problem(sent)["status"] == 400
+    assert problem(sent)["title"] == "The body was lost: send HTTP/1.1 without the header Upgrade"
+
+
 def test_a_body_with_endless_faults_is_refused_in_a_sentence():
     serving = Recording()
     body = json.dumps({str(number): number for number in range(20_001)}).encode()

@@ -132,7 +132,7 @@ def test_a_damaged_champion_is_refused_while_the_one_before_serves_and_a_good_on
     assert 'diamonds_champion{model="linear",version="v3"} 1.0' in after
     assert 'diamonds_champion{model="linear",version="v1"} 0.0' in after
     assert "diamonds_champion_refused 0.0" in after
-    assert "the champion linear-foreign-2 was refused" in running.log.read_text()
+    assert "the champion linear-foreign-2 was refused" in running.errors.read_text()
 
 
 async def text(caller, path):

@@ -307,7 +307,7 @@ def test_without_a_champion_it_starts_says_so_and_is_not_ready(tmp_path):
 
     assert status == 503
     assert answer["title"] == "No champion is loaded yet: train one with `kedro run`"
-    assert "there is no champion in" in running.log.read_text()
+    assert "there is no champion in" in running.errors.read_text()
     assert len(traffic(project, status=503)) == 1
 
 
@@ -354,7 +354,7 @@ def test_a_database_that_is_away_costs_the_caller_nothing_and_loses_no_row(train
     away = serve(trained, DIAMONDS_DATABASE_URL="postgresql+psycopg://nobody@127.0.0.1:1/nothing", **environment)
     _, quote = post(away, "/predict", STONE)
     stop(away)
-    assert "cannot be reached" in away.log.read_text()
+    assert "cannot be reached" in away.errors.read_text()
 
     back = serve(trained, DIAMONDS_DATABASE_URL=f"sqlite:///{tmp_path}/own.db", **environment)
     _, later = post(back, "/predict", STONE)

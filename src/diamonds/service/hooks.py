@@ -92,6 +92,7 @@ class RequestHook:
             if door is None:
                 await self._app(exchange.scope, _replay(exchange.request_body, receive), exchange.watch(send))
                 return
+            _require_body(exchange)
             if door.guarded:
                 require_admin(exchange.scope, self._serving.admin_token)
             _require_json(exchange.headers)
@@ -133,6 +134,12 @@ class RequestHook:
 
 def _is_logged(path: str) -> bool:
     return path not in UNLOGGED and not path.startswith(UNLOGGED_BELOW)
+
+
+def _require_body(exchange: Exchange) -> None:
+    """Some clients offer HTTP/2 by `Upgrade: h2c`; the server, which does not speak it, then loses the body."""
+    if not exchange.request_body and b"upgrade" in exchange.headers:
+        raise RefusedError(400, title="The body was lost: send HTTP/1.1 without the header Upgrade")
 
 
 def _require_json(headers: Mapping[bytes, bytes]) -> None:

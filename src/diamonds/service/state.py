@@ -80,6 +80,7 @@ class Serving:
             store: The folder of the champion's entries.
             routes: Those that metrics tell apart.
         """
+        log_to_stderr()
         settings = read_settings()
         self.admin_token = settings.admin_token
         self._metrics = ServiceMetrics(routes)
@@ -158,6 +159,18 @@ class Serving:
         sys.setswitchinterval(SWITCH_SECONDS)
 
 
+def log_to_stderr() -> None:
+    """Say what is to be said where people look for it; BentoML's own lines go to standard output."""
+    ours = logging.getLogger("diamonds")
+    if ours.handlers:
+        return
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s [%(levelname)s] [%(name)s] %(message)s", "%Y-%m-%dT%H:%M:%S%z"))
+    ours.addHandler(handler)
+    ours.setLevel(logging.INFO)
+    ours.propagate = False
+
+
 def prepare() -> None:
     """Do once what all workers rely on: fix where things lie, and see to the tables of the traffic log.
 
@@ -167,6 +180,7 @@ def prepare() -> None:
     Raises:
         SchemaBehindError: The tables are behind and are not ours to migrate.
     """
+    log_to_stderr()
     settings = read_settings()
     os.environ.update(settings.as_environment())
     engine = open_database(settings)
