@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -113,6 +113,17 @@ def frame_schema() -> pa.DataFrameSchema:
     return pa.DataFrameSchema(columns, strict=True)
 
 
+def frame_of(stones: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """The stones as a frame with the columns `FEATURES`; measurements that are None or absent are NaN."""
+    columns = {
+        field: [stone[field] for stone in stones]
+        if field in GRADES
+        else pd.array([stone.get(field) for stone in stones], dtype="float64")
+        for field in FEATURES
+    }
+    return pd.DataFrame(columns)
+
+
 def expected_size(field: str, carat: pd.Series[float]) -> pd.Series[float]:
     """The size in mm along x, y or z that the weight implies."""
     return SIZE_OF_ONE_CARAT[field] * carat ** (1 / 3)
@@ -193,12 +204,7 @@ Clarity = Annotated[
 class Diamond(BaseModel):
     """A stone as a caller describes it: the four Cs are required, the measurements are not."""
 
-    model_config = ConfigDict(
-        extra="forbid",
-        strict=True,
-        frozen=True,
-        json_schema_extra={"example": {"carat": 1.1, "cut": "Ideal", "color": "H", "clarity": "SI2"}},
-    )
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     carat: Carat
     cut: Cut

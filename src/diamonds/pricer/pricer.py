@@ -16,7 +16,7 @@ from diamonds.effects import Explainer, Explanation, explanations, sampling
 from diamonds.features import Proportions
 from diamonds.intervals import ConformalBand
 from diamonds.pricer.summary import TrainingSummary
-from diamonds.schema import FEATURES, GRADES, MEASUREMENTS, MEASURES
+from diamonds.schema import FEATURES, MEASUREMENTS, MEASURES, frame_of
 
 if TYPE_CHECKING:
     from sklearn.base import RegressorMixin
@@ -106,9 +106,7 @@ class Pricer:
         return Quoted(_cents(price), max(_cents(price * low), LEAST_BOUND), _cents(price * high))
 
     def _quote_as_a_frame(self, stone: Mapping[str, Any]) -> Quoted:
-        types = {field: str if field in GRADES else float for field in FEATURES}
-        frame = pd.DataFrame([{field: stone.get(field) for field in FEATURES}]).astype(types)
-        return Quoted(*self.price(frame).to_numpy()[0].tolist())
+        return Quoted(*self.price(frame_of([stone])).to_numpy()[0].tolist())
 
     @cached_property
     def _bands(self) -> tuple[ConformalBand, ConformalBand, ConformalBand]:

@@ -6,15 +6,13 @@ than the price.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-import pandas as pd
 from pydantic_core import to_json
 
 from diamonds.pricer import Pricer, Quoted
-from diamonds.schema import FEATURES, GRADES, Diamond
+from diamonds.schema import Diamond, frame_of
 from diamonds.service.champion import LoadedChampion
 from diamonds.service.messages import Batch, SimilarQuery
 
@@ -29,7 +27,7 @@ def quote(champion: LoadedChampion, diamond: Diamond, request_id: str) -> bytes:
 def quotes(champion: LoadedChampion, batch: Batch, request_id: str) -> bytes:
     """Price several stones: `messages.Quotes`."""
     pricer, stones = champion.pricer, [diamond.__dict__ for diamond in batch.root]
-    described = frame(stones)
+    described = frame_of(stones)
     priced = zip(stones, pricer.price(described).to_numpy().tolist(), pricer.outside_many(described), strict=True)
     return to_json(
         {
@@ -41,7 +39,7 @@ def quotes(champion: LoadedChampion, batch: Batch, request_id: str) -> bytes:
 
 def reasons(champion: LoadedChampion, diamond: Diamond, request_id: str) -> bytes:
     """Price one stone and say why: `messages.Reasons`."""
-    (explanation,) = champion.pricer.explain(frame([diamond.__dict__]))
+    (explanation,) = champion.pricer.explain(frame_of([diamond.__dict__]))
     return to_json(
         {
             "quote": _quote(champion.pricer, diamond, request_id),
@@ -56,17 +54,6 @@ def similar(champion: LoadedChampion, query: SimilarQuery, request_id: str) -> b
     """Find the training stones most like one: `messages.Samples`."""
     samples = champion.similar.nearest_json(query.carat, query.cut, query.color, query.clarity, query.n)
     return b'{"samples":%b,"request_id":"%b"}' % (samples, request_id.encode())
-
-
-def frame(stones: Sequence[dict[str, object]]) -> pd.DataFrame:
-    """The stones as a frame with the columns `FEATURES`, missing measurements as NaN."""
-    columns = {
-        field: [stone[field] for stone in stones]
-        if field in GRADES
-        else pd.array([stone.get(field) for stone in stones], dtype="float64")
-        for field in FEATURES
-    }
-    return pd.DataFrame(columns)
 
 
 def _quote(pricer: Pricer, diamond: Diamond, request_id: str) -> dict[str, Any]:

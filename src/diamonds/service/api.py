@@ -58,9 +58,9 @@ class Diamonds:
         serving.open(_store(), DOORS)
 
     @bentoml.on_shutdown
-    async def close(self) -> None:
+    def close(self) -> None:
         """Ship what is left of the log."""
-        await serving.close()
+        serving.close()
 
     @bentoml.api(route="/predict")
     async def predict(self, diamond: Diamond, /) -> messages.Quote:

@@ -81,9 +81,8 @@ class Door:
             if error.error_count() > MOST_ERRORS:
                 told = schema.Problem("", None, f"{error.error_count():,} things are wrong: this is something else")
                 raise RefusedError(422, [told], self.title) from error
-            first = error.errors(include_url=False)[0]
-            if first["type"] == "json_invalid":
-                raise RefusedError(400, [schema.Problem("", None, first["msg"])]) from error
+            if error.error_count() == 1 and (only := error.errors(include_url=False)[0])["type"] == "json_invalid":
+                raise RefusedError(400, [schema.Problem("", None, only["msg"])]) from error
             raise RefusedError(422, schema.problems(error, self.item or self.body), self.title) from error
 
 

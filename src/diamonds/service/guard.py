@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+from collections.abc import Mapping
 
 from pydantic import SecretStr
-from starlette.types import Scope
 
 from diamonds.service.problems import RefusedError
 
 
-def require_admin(scope: Scope, token: SecretStr | None) -> None:
+def require_admin(headers: Mapping[bytes, bytes], client: tuple[str, int] | None, token: SecretStr | None) -> None:
     """Let a request pass that carries the token; where there is none, one from this machine itself.
 
     Raises:
         RefusedError: It is neither.
     """
     if token is None:
-        if not _is_loopback(scope.get("client")):
+        if not _is_loopback(client):
             raise RefusedError(403)
         return
-    kind, _, given = dict(scope["headers"]).get(b"authorization", b"").partition(b" ")
+    kind, _, given = headers.get(b"authorization", b"").partition(b" ")
     if kind.lower() != b"bearer" or not hmac.compare_digest(given.strip(), token.get_secret_value().encode()):
         raise RefusedError(401)
 

@@ -94,7 +94,7 @@ class RequestHook:
                 return
             _require_body(exchange)
             if door.guarded:
-                require_admin(exchange.scope, self._serving.admin_token)
+                require_admin(exchange.headers, exchange.scope.get("client"), self._serving.admin_token)
             _require_json(exchange.headers)
             is_quick = door.work is Work.QUICK and exchange.held <= MOST_BYTES_QUICK
             answer = door.enter(self._serving, exchange) if is_quick else await self._in_thread(door, exchange)

@@ -37,15 +37,6 @@ class Quote(Price):
 class Batch(RootModel[Annotated[list[Diamond], Field(min_length=1, max_length=MOST_STONES)]]):
     """Stones to price at once, 1 to 10,000."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "example": [
-                {"carat": 1.1, "cut": "Ideal", "color": "H", "clarity": "SI2"},
-                {"carat": 0.5, "cut": "Premium", "color": "D", "clarity": "VS1", "depth": 61.5, "table": 58},
-            ]
-        }
-    )
-
 
 class Quotes(BaseModel):
     """The prices of several stones, in the order in which they were asked for."""
@@ -58,10 +49,6 @@ class Quotes(BaseModel):
 
 class SimilarQuery(Diamond):
     """A stone, and how many like it to show; only carat, cut, color and clarity matter."""
-
-    model_config = ConfigDict(
-        json_schema_extra={"example": {"carat": 1.1, "cut": "Ideal", "color": "H", "clarity": "SI2", "n": 3}}
-    )
 
     n: Annotated[int, Field(ge=1, le=100, description="how many stones, 1 to 100"), WHOLE] = 5
 
@@ -104,10 +91,7 @@ class Reasons(BaseModel):
 class SaleReport(BaseModel):
     """The price really paid for a stone that was quoted."""
 
-    model_config = ConfigDict(
-        extra="forbid",
-        json_schema_extra={"example": {"request_id": "01a1fe8d-5b7c-7e4a-9d3e-2f6a8c1b0d4e", "price": 5100}},
-    )
+    model_config = ConfigDict(extra="forbid")
 
     request_id: UUID7 = Field(description="of the quote", json_schema_extra={"pattern": REQUEST_ID})
     price: Annotated[

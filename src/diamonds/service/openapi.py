@@ -138,7 +138,7 @@ def document(apis: Iterable[Api], doors: Mapping[str, Door]) -> dict[str, Any]:
         "paths": paths,
         "components": {
             "schemas": definitions,
-            "responses": {str(status): _refusal(status, schemas[REFUSAL]) for status in MEANINGS},
+            "responses": {str(status): _refusal(status) for status in MEANINGS},
             "securitySchemes": {
                 "token": {"type": "http", "scheme": "bearer", "description": "the service's own token"}
             },
@@ -203,8 +203,8 @@ def _texts(operation: Operation) -> dict[str, Any]:
     }
 
 
-def _refusal(status: int, described: Mapping[str, Any]) -> dict[str, Any]:
-    body: dict[str, Any] = {"schema": described}
+def _refusal(status: int) -> dict[str, Any]:
+    body: dict[str, Any] = {"schema": REFERENCE_TO_REFUSAL}
     if status in examples.PROBLEMS:
         body["example"] = examples.PROBLEMS[status]
     refusal = {"description": MEANINGS[status], "content": {problems.CONTENT_TYPE: body}}

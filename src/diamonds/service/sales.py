@@ -55,7 +55,7 @@ def _quoted(exchange: dict[str, Any] | None, position: int | None) -> dict[str, 
     asked, answer, model = exchange["request_body"], exchange["response_body"], exchange["model"]
     made_by = {"model": model, "version": exchange["version"]}
     if exchange["path"] == BATCH:
-        place = _place(position, len(asked))
+        place = _place(position, len(answer["quotes"]))
         return {"stone": asked[place], "quote": answer["quotes"][place]} | made_by
     if position is not None:
         raise RefusedError(422, [Problem("position", position, "is only for batches: leave it out")], UNRECORDED)

@@ -95,7 +95,7 @@ class Serving:
         self._following = asyncio.create_task(self._champions.follow())
         self._settle()
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Ship what the database takes now; the rest waits in the outbox's file for the next start."""
         if self._following is not None:
             self._following.cancel()
