@@ -118,11 +118,10 @@ def test_a_damaged_champion_is_refused_while_the_one_before_serves_and_a_good_on
             (store / "linear-foreign-2").mkdir()
             (store / "linear-foreign-2" / "saved_model.pkl").write_bytes(b"cos\nsystem\n(S'true'\ntR.")
             point_to(store, "linear-foreign-2")
-            while "diamonds_champion_refused 1.0" not in (metrics := await text(caller, "/metrics")):
-                pass
+            metrics = await metrics_with(caller, "diamonds_champion_refused 1.0")
             meanwhile = await quote(caller, STONE), await text(caller, "/readyz")
-            await answered_by(caller, promote(store, pricer, 3))
-            return metrics, meanwhile, await text(caller, "/metrics")
+            promote(store, pricer, 3)
+            return metrics, meanwhile, await metrics_with(caller, 'version="v3"} 1.0')
 
     metrics, (answer, ready), after = asyncio.run(session())
     stop(running)
@@ -133,6 +132,14 @@ def test_a_damaged_champion_is_refused_while_the_one_before_serves_and_a_good_on
     assert 'diamonds_champion{model="linear",version="v1"} 0.0' in after
     assert "diamonds_champion_refused 0.0" in after
     assert "the champion linear-foreign-2 was refused" in running.errors.read_text()
+
+
+async def metrics_with(caller, line):
+    """The metrics as soon as they say this: they are told a moment after a champion serves."""
+    async with asyncio.timeout(30):
+        while line not in (metrics := await text(caller, "/metrics")):
+            pass
+    return metrics
 
 
 async def text(caller, path):
