@@ -17,16 +17,18 @@ from diamonds.store.tables import Base
 
 
 def test_the_migrations_make_exactly_the_tables_of_the_code(database):
+    def is_whole(name, kind, parents):  # and no partition of the traffic
+        return kind != "table" or not name.startswith("traffic_")
+
     with database.connect() as connection:
-        differences = compare_metadata(
-            MigrationContext.configure(connection, opts={"compare_type": True}), Base.metadata
-        )
+        options = {"compare_type": True, "include_name": is_whole}
+        differences = compare_metadata(MigrationContext.configure(connection, opts=options), Base.metadata)
 
     assert differences == []
 
 
 def test_migrating_twice_changes_nothing(database):
-    assert migrate(database) == ("0003", "0003")
+    assert migrate(database) == ("0004", "0004")
 
 
 def test_a_database_of_the_first_revision_is_upgraded_with_its_rows_which_stay_readable(bare_database):
@@ -46,7 +48,7 @@ def test_a_database_of_the_first_revision_is_upgraded_with_its_rows_which_stay_r
         change = {"previous_id": 0, "to_model": "linear", "to_version": "r1", "reason": "the first"}
         connection.execute(tables.tables["promotion"].insert(), change | {"decided_at": began})
 
-    assert migrate(bare_database) == ("0001", "0003")
+    assert migrate(bare_database) == ("0001", "0004")
 
     (kept,) = history.runs(bare_database)
     assert (kept["id"], kept["started_at"], kept["parameters"]) == ("r1", began, {"seed": 1})
@@ -90,7 +92,7 @@ def test_sqlite_is_brought_up_to_date_by_whoever_comes_first(tmp_path):
 def test_postgresql_is_left_alone_and_what_to_run_is_said(postgresql_url):
     engine = open_database(Settings(database_url=postgresql_url))
 
-    with pytest.raises(SchemaBehindError, match="is at revision none, this version needs 0003: run `diamonds migrate`"):
+    with pytest.raises(SchemaBehindError, match="is at revision none, this version needs 0004: run `diamonds migrate`"):
         require_current(engine)
 
     assert inspect(engine).get_table_names() == []
@@ -150,7 +152,7 @@ def test_a_database_of_a_newer_version_is_refused_in_plain_words(database):
 
     for step in (require_current, migrate):
         with pytest.raises(
-            DatabaseError, match=r"at revision 9999, which this version .* does not know \(it knows 0003\)"
+            DatabaseError, match=r"at revision 9999, which this version .* does not know \(it knows 0004\)"
         ):
             step(database)
 

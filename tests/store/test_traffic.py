@@ -22,6 +22,11 @@ def exchange(request_id="01a1fe29-1393-7e73-ba41-cec47f42b9d1", **changes):
         "model": "xgboost",
         "version": "v1",
         "client": "127.0.0.1",
+        "request_bytes": 14,
+        "response_bytes": 18,
+        "request_sha256": None,
+        "response_sha256": None,
+        "quoted": None,
     } | changes
 
 

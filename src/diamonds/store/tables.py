@@ -43,6 +43,10 @@ Document = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postg
 OrderedDocument = JSON(none_as_null=True)
 
 
+#: A UUID as text, which sorts as its bytes do.
+ExchangeId = String(36).with_variant(String(36, collation="C"), "postgresql")
+
+
 class Base(DeclarativeBase):
     """All tables of the project."""
 
@@ -114,12 +118,21 @@ class Promotion(Base):
 
 
 class Traffic(Base):
-    """One exchange over HTTP. A body that is not JSON is kept as a JSON string."""
+    """One exchange over HTTP. A body that is not JSON is kept as a JSON string, and so is the beginning of a long one.
+
+    PostgreSQL keeps each month apart, by `request_id`: it begins with the time in milliseconds (UUID of version 7).
+    """
 
     __tablename__ = "traffic"
-    __table_args__ = (Index("traffic_received_at", "received_at"),)
+    __table_args__ = (
+        Index("traffic_by_time", "received_at", "status", "duration_ms"),
+        Index("traffic_by_path", "path", "request_id"),
+        Index("traffic_by_status", "status", "request_id"),
+        Index("traffic_by_version", "version", "request_id"),
+        {"postgresql_partition_by": "RANGE (request_id)"},
+    )
 
-    request_id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    request_id: Mapped[str] = mapped_column(ExchangeId, primary_key=True)
     received_at: Mapped[datetime]
     duration_ms: Mapped[float]
     method: Mapped[str] = mapped_column(String(16))
@@ -130,6 +143,11 @@ class Traffic(Base):
     model: Mapped[str | None] = mapped_column(String(64))
     version: Mapped[str | None] = mapped_column(String(64))
     client: Mapped[str | None] = mapped_column(String(255))
+    request_bytes: Mapped[int | None]  # how many arrived
+    response_bytes: Mapped[int | None]
+    request_sha256: Mapped[str | None] = mapped_column(String(64))  # of what arrived; only where less of it is kept
+    response_sha256: Mapped[str | None] = mapped_column(String(64))
+    quoted: Mapped[str | None] = mapped_column(Text)  # both bodies of a batch that are not kept whole (`sales.packed`)
 
 
 class Sale(Base):

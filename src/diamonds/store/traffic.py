@@ -6,15 +6,18 @@ import json
 import logging
 import re
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Engine, text
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.orm import Session
 
+from diamonds.store import partitions
 from diamonds.store.database import writing
+from diamonds.store.outbox import BEGIN
 from diamonds.store.tables import Traffic
 
 logger = logging.getLogger(__name__)
@@ -22,32 +25,41 @@ logger = logging.getLogger(__name__)
 #: Characters that not every database can hold: NUL, and what may be a lone surrogate.
 _ODD = re.compile(r"\\u(0000|[dD][89a-fA-F])")
 
+#: The columns, and how PostgreSQL types what JSON has for them.
+_COLUMNS = {
+    "request_id": "text", "received_at": "timestamptz", "duration_ms": "float8", "method": "text", "path": "text",
+    "status": "integer", "request_body": "jsonb", "response_body": "jsonb", "model": "text", "version": "text",
+    "client": "text", "request_bytes": "integer", "response_bytes": "integer", "request_sha256": "text",
+    "response_sha256": "text", "quoted": "text",
+}  # fmt: skip
+#: What SQLite makes of JSON for a column, where it is not simply the value.
+_IN_SQLITE = {
+    "received_at": "replace(substr(value ->> 'received_at', 1, 26), 'T', ' ')",
+    "request_body": "nullif(value -> 'request_body', 'null')",
+    "response_body": "nullif(value -> 'response_body', 'null')",
+}
 #: Records to rows in the database itself: it reads JSON quicker than Python does, and without holding Python up.
 _INSERT = {
     "sqlite": text(
-        """
-        INSERT OR IGNORE INTO traffic (request_id, received_at, duration_ms, method, path, status,
-                                       request_body, response_body, model, version, client)
-        SELECT value ->> 'request_id', replace(substr(value ->> 'received_at', 1, 26), 'T', ' '),
-               value ->> 'duration_ms', value ->> 'method', value ->> 'path', value ->> 'status',
-               nullif(value -> 'request_body', 'null'), nullif(value -> 'response_body', 'null'),
-               value ->> 'model', value ->> 'version', value ->> 'client'
-        FROM json_each(:records)
-        """
+        f"INSERT OR IGNORE INTO traffic ({', '.join(_COLUMNS)})"  # noqa: S608 - names of this file
+        f" SELECT {', '.join(_IN_SQLITE.get(name, 'value ->> ' + repr(name)) for name in _COLUMNS)}"
+        " FROM json_each(:records)"
     ),
     "postgresql": text(
-        """
-        INSERT INTO traffic (request_id, received_at, duration_ms, method, path, status,
-                             request_body, response_body, model, version, client)
-        SELECT request_id, received_at, duration_ms, method, path, status,
-               request_body, response_body, model, version, client
-        FROM jsonb_to_recordset(CAST(:records AS jsonb)) AS record (
-               request_id text, received_at timestamptz, duration_ms float8, method text, path text, status integer,
-               request_body jsonb, response_body jsonb, model text, version text, client text)
-        ON CONFLICT (request_id) DO NOTHING
-        """
+        f"INSERT INTO traffic ({', '.join(_COLUMNS)}) SELECT {', '.join(_COLUMNS)}"  # noqa: S608 - names of this file
+        " FROM jsonb_to_recordset(CAST(:records AS jsonb))"
+        f" AS record ({', '.join(map(' '.join, _COLUMNS.items()))})"
+        " ON CONFLICT (request_id) DO NOTHING"
     ),
 }
+
+
+#: Rows that are removed in one transaction.
+PRUNED_AT_ONCE = 10_000
+_PRUNE = text(
+    "DELETE FROM traffic WHERE request_id IN"
+    " (SELECT request_id FROM traffic WHERE request_id < :bound ORDER BY request_id LIMIT :most)"
+)
 
 
 def record(engine: Engine, records: Sequence[str]) -> None:
@@ -61,6 +73,7 @@ def record(engine: Engine, records: Sequence[str]) -> None:
     if _ODD.search(plain):
         odd = [each for each in records if _ODD.search(each)]
         plain = f"[{','.join(each for each in records if not _ODD.search(each))}]"
+    _see_to_months(engine, records)
     try:
         with writing(engine).begin() as connection:
             connection.execute(_INSERT[engine.dialect.name], {"records": plain})
@@ -77,6 +90,48 @@ def exchange(engine: Engine, request_id: str) -> dict[str, Any] | None:
     with Session(engine) as session:
         found = session.get(Traffic, request_id)
         return {column.key: getattr(found, column.key) for column in Traffic.__table__.columns} if found else None
+
+
+def prune(engine: Engine, before: datetime) -> int:
+    """Remove the exchanges received before a moment; answers how many there were.
+
+    PostgreSQL drops whole months and so gives their space back; SQLite uses the space again.
+
+    Raises:
+        DBAPIError: The database is away, or, of PostgreSQL, keeps a month in use for longer than we wait.
+    """
+    pruned = 0
+    if engine.dialect.name == "postgresql":
+        with engine.begin() as connection:
+            connection.execute(text("SET LOCAL lock_timeout = '10s'"))
+            pruned += partitions.drop_before(connection, before)
+    bound = {"bound": partitions.least_id(before), "most": PRUNED_AT_ONCE}
+    while True:  # in pieces, so that what comes meanwhile does not wait for long
+        with writing(engine).begin() as connection:
+            deleted = connection.execute(_PRUNE, bound).rowcount
+        if not deleted:
+            return pruned
+        pruned += deleted
+
+
+def _see_to_months(engine: Engine, records: Sequence[str]) -> None:
+    """See that PostgreSQL has the months of these records, and those after them, ahead of time."""
+    if engine.dialect.name == "postgresql":
+        for month in sorted(partitions.months_of(record[len(BEGIN) :] for record in records)):
+            _has_month(engine, month)
+
+
+@lru_cache(maxsize=64)
+def _has_month(engine: Engine, month: date) -> bool:
+    """Whether there is a partition for a month, made here where it was missing; without one, rows go to the rest."""
+    try:
+        with engine.begin() as connection:
+            connection.execute(text("SET LOCAL lock_timeout = '1s'"))
+            partitions.make_months(connection, month, month)
+    except ProgrammingError as error:  # it may not make tables
+        logger.warning("exchanges of %s share a partition: `diamonds migrate` makes one: %s", month, error.orig)
+        return False
+    return True
 
 
 def _is_away(error: DBAPIError) -> bool:

@@ -1,0 +1,61 @@
+"""Traffic by month in PostgreSQL, an index for each question, and what is known of bodies that are kept cut."""
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects import postgresql
+
+from diamonds.store.partitions import make_ahead
+
+revision = "0004"
+down_revision = "0003"
+
+moment = sa.DateTime(timezone=True)
+NEW = {
+    "request_bytes": sa.Integer,
+    "response_bytes": sa.Integer,
+    "request_sha256": sa.String(64),
+    "response_sha256": sa.String(64),
+    "quoted": sa.Text,
+}
+
+
+def upgrade() -> None:
+    for name, kind in NEW.items():
+        op.add_column("traffic", sa.Column(name, kind))
+    # Of an index entry PostgreSQL takes no more than some 2,700 bytes.
+    op.execute("UPDATE traffic SET path = substr(path, 1, 499) || '…' WHERE length(path) > 500")
+    op.drop_index("traffic_received_at", "traffic")
+    is_partitioned = op.get_bind().dialect.name == "postgresql"
+    if is_partitioned:
+        _begin_partitions()
+    op.create_index("traffic_by_time", "traffic", ["received_at", "status", "duration_ms"])
+    op.create_index("traffic_by_path", "traffic", ["path", "request_id"])
+    op.create_index("traffic_by_status", "traffic", ["status", "request_id"])
+    op.create_index("traffic_by_version", "traffic", ["version", "request_id"])
+    if is_partitioned:
+        make_ahead(op.get_bind())
+
+
+def _begin_partitions() -> None:
+    """Let the table of before be the partition of all that has no month of its own."""
+    op.execute("ALTER TABLE traffic RENAME TO traffic_rest")
+    op.execute("ALTER INDEX traffic_pkey RENAME TO traffic_rest_pkey")
+    op.execute('ALTER TABLE traffic_rest ALTER COLUMN request_id TYPE varchar(36) COLLATE "C"')
+    document = postgresql.JSONB(none_as_null=True)
+    op.create_table(
+        "traffic",
+        sa.Column("request_id", sa.String(36, collation="C"), primary_key=True),
+        sa.Column("received_at", moment, nullable=False),
+        sa.Column("duration_ms", sa.Double, nullable=False),
+        sa.Column("method", sa.String(16), nullable=False),
+        sa.Column("path", sa.Text, nullable=False),
+        sa.Column("status", sa.Integer, nullable=False),
+        sa.Column("request_body", document),
+        sa.Column("response_body", document),
+        sa.Column("model", sa.String(64)),
+        sa.Column("version", sa.String(64)),
+        sa.Column("client", sa.String(255)),
+        *(sa.Column(name, kind) for name, kind in NEW.items()),
+        postgresql_partition_by="RANGE (request_id)",
+    )
+    op.execute("ALTER TABLE traffic ATTACH PARTITION traffic_rest DEFAULT")

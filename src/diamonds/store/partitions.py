@@ -1,0 +1,108 @@
+"""The months of the traffic log: PostgreSQL keeps each in a partition of its own, which is dropped in a moment.
+
+They are told apart by `request_id`, a UUID of version 7: it begins with the time in milliseconds, so that ids sort by
+age and the id alone is the primary key (docs/adr/0014).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from datetime import UTC, date, datetime, timedelta
+
+from sqlalchemy import Connection, inspect, text
+
+#: Any number of our own: of two that make a month at once, the second waits for the first.
+LOCK = 53941
+#: What has no month of its own: exchanges of clocks that went wrong, and of the time before there were months.
+REST = "traffic_rest"
+#: An id from before says that a clock went wrong; so does one from this far ahead.
+FIRST_YEAR, AHEAD = 2020, timedelta(days=2)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def least_id(moment: datetime) -> str:
+    """What sorts before every id of this millisecond and of later ones, and after all earlier ids.
+
+    >>> least_id(datetime(2026, 11, 1, tzinfo=UTC))
+    '01a19467-e800'
+    """
+    milliseconds = (moment - EPOCH) // timedelta(milliseconds=1)
+    return f"{milliseconds >> 16:08x}-{milliseconds & 0xFFFF:04x}"
+
+
+def months_of(request_ids: Iterable[str]) -> set[date]:
+    """The first days of the months of these ids, and of those that follow; those of clocks gone wrong left out."""
+    found = set()
+    latest = datetime.now(UTC) + AHEAD
+    for minute in {request_id[:8] for request_id in request_ids}:  # the 65 seconds they were made in
+        try:
+            moment = EPOCH + timedelta(milliseconds=int(minute, 16) << 16)
+        except (ValueError, OverflowError):
+            continue
+        if moment.year >= FIRST_YEAR and moment <= latest:
+            month = moment.date().replace(day=1)
+            found |= {month, _following(month)}
+    return found
+
+
+def make_ahead(connection: Connection) -> None:
+    """Make the partitions of this month and of the next."""
+    today = datetime.now(UTC).date()
+    make_months(connection, today, _following(today))
+
+
+def make_months(connection: Connection, first: date, last: date) -> None:
+    """Make the partitions from the month of one day to that of another, those left out that are there."""
+    connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+    known = set(known_months(connection))
+    month = first.replace(day=1)
+    while month <= last:
+        if month not in known:
+            _make(connection, month)
+        month = _following(month)
+
+
+def known_months(connection: Connection) -> Iterator[date]:
+    """The months that have a partition."""
+    names = text("SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'traffic'::regclass")
+    for name in connection.scalars(names):
+        if found := re.search(r"traffic_(\d{4})_(\d{2})$", name):
+            yield date(int(found[1]), int(found[2]), 1)
+
+
+def drop_before(connection: Connection, moment: datetime) -> int:
+    """Drop the months that were over at this moment; answers how many exchanges they held."""
+    dropped = 0
+    for month in sorted(known_months(connection)):
+        if _midnight(_following(month)) <= moment:
+            dropped += connection.scalar(text(f"SELECT count(*) FROM {_name(month)}")) or 0  # noqa: S608
+            connection.execute(text(f"DROP TABLE {_name(month)}"))
+    return dropped
+
+
+def _make(connection: Connection, month: date) -> None:
+    """Make a month's partition, and move there what was kept with the rest meanwhile."""
+    name, begin, end = _name(month), least_id(_midnight(month)), least_id(_midnight(_following(month)))
+    columns = ", ".join(column["name"] for column in inspect(connection).get_columns("traffic"))
+    moved = f"DELETE FROM {REST} WHERE request_id >= '{begin}' AND request_id < '{end}' RETURNING *"  # noqa: S608
+    for statement in (
+        f"LOCK TABLE {REST} IN ACCESS EXCLUSIVE MODE",  # so that nothing is added to it meanwhile
+        f"CREATE TABLE {name} (LIKE traffic INCLUDING DEFAULTS)",
+        f"WITH moved AS ({moved}) INSERT INTO {name} ({columns}) SELECT {columns} FROM moved",  # noqa: S608
+        f"ALTER TABLE traffic ATTACH PARTITION {name} FOR VALUES FROM ('{begin}') TO ('{end}')",
+    ):
+        connection.execute(text(statement))
+
+
+def _name(month: date) -> str:
+    return f"traffic_{month:%Y_%m}"
+
+
+def _midnight(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
+def _following(day: date) -> date:
+    """The first day of the month after that of a day."""
+    return (day.replace(day=1) + timedelta(days=31)).replace(day=1)
