@@ -6,6 +6,7 @@ import pytest
 
 from diamonds.config import read_settings
 from diamonds.errors import ConfigurationError
+from diamonds.service.state import prepare
 
 
 @pytest.mark.parametrize(
@@ -44,3 +45,17 @@ def test_a_number_of_workers_that_cannot_be_is_refused_in_plain_words(monkeypatc
         read_settings()
 
     assert str(refused.value) == f"DIAMONDS_WORKERS must be a whole number, 1 or more, not {given!r}"
+
+
+@pytest.mark.parametrize(("given", "names"), [("", set()), ("email, Phone,,", {"email", "phone"})])
+def test_names_of_masked_fields_are_read(monkeypatch, given, names):
+    monkeypatch.setenv("DIAMONDS_MASKED_FIELDS", given)
+
+    assert read_settings().masked_fields == names
+
+
+def test_what_sales_are_looked_up_by_is_not_masked(monkeypatch):
+    monkeypatch.setenv("DIAMONDS_MASKED_FIELDS", "email,price,carat")
+
+    with pytest.raises(ConfigurationError, match="DIAMONDS_MASKED_FIELDS names carat, price: sales are looked up by"):
+        prepare()

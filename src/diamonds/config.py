@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from diamonds.errors import ConfigurationError
 
@@ -31,6 +31,13 @@ def _at_least_one(number: object) -> int:
     return int(text)
 
 
+def _names(listed: object) -> object:
+    """Names given as a text, with commas between them."""
+    if not isinstance(listed, str):
+        return listed
+    return frozenset(name.strip().lower() for name in listed.split(",") if name.strip())
+
+
 class Settings(BaseSettings):
     """What `DIAMONDS_*` variables say; relative paths start at the working directory.
 
@@ -39,6 +46,7 @@ class Settings(BaseSettings):
         outbox: Folder where exchanges wait for the database.
         signing_key: Signs the pricers that are saved, and only those it signed are loaded; without it any is.
         admin_token: Lets callers of the service change anything; without it only those on this machine may.
+        masked_fields: Names of body fields whose values the traffic log does not keep, in lower case.
         workers: How many processes answer requests.
     """
 
@@ -50,6 +58,7 @@ class Settings(BaseSettings):
     outbox: Annotated[Path, AfterValidator(Path.absolute)] = Path("data/outbox")
     signing_key: Annotated[SecretStr | None, AfterValidator(_not_empty)] = None
     admin_token: Annotated[SecretStr | None, AfterValidator(_not_empty)] = None
+    masked_fields: Annotated[frozenset[str], NoDecode, BeforeValidator(_names)] = frozenset()
     workers: Annotated[int, BeforeValidator(_at_least_one)] = 1
 
     def as_environment(self) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+import time
 import urllib.error
 import urllib.request
 from contextlib import closing
@@ -84,6 +85,31 @@ def test_all_stones_of_a_batch_can_be_reported_one_after_the_other(served):
 
     assert reported == [200] * 6
     assert len(kept(served, batch["request_id"])) == 4
+
+
+def test_any_stone_of_a_batch_can_be_sold_though_the_log_keeps_its_bodies_cut(served):
+    stones = [STONE | {"carat": 0.5 + number / 1000} for number in range(1000)]
+    _, batch = post(served, "/predict/batch", stones)
+    sale = {"request_id": batch["request_id"], "price": 1500, "position": 999}
+
+    while_on_its_way = post(served, "/sales", sale)
+    wait_for_row(served, batch["request_id"])
+    from_the_log = post(served, "/sales", sale | {"position": 998})
+
+    assert [answer["quoted"] for _, answer in (while_on_its_way, from_the_log)] == [
+        batch["quotes"][999]["price"],
+        batch["quotes"][998]["price"],
+    ]
+    assert [json.loads(stone) for _, _, stone, _, _ in kept(served, batch["request_id"])] == stones[998:]
+
+
+def wait_for_row(served, request_id):
+    """The log has no event to wait for; what it is asked for is there in a moment."""
+    deadline = time.monotonic() + 30
+    with closing(sqlite3.connect(served.project.folder / "data/diamonds.db")) as connection:
+        while not connection.execute("SELECT 1 FROM traffic WHERE request_id = ?", [request_id]).fetchall():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
 
 
 def test_a_stone_is_sold_for_one_price(served):

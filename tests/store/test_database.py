@@ -7,11 +7,12 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import MetaData, inspect, text
 
 from diamonds.config import Settings
-from diamonds.errors import ConfigurationError, DatabaseError, SchemaBehindError
-from diamonds.store import history
+from diamonds.errors import ConfigurationError, DatabaseError, SaleConflictError, SchemaBehindError
+from diamonds.store import history, sales, traffic
 from diamonds.store.database import MIGRATIONS, migrate, open_database, require_current, writing
 from diamonds.store.tables import Base
 
@@ -31,30 +32,64 @@ def test_migrating_twice_changes_nothing(database):
     assert migrate(database) == ("0004", "0004")
 
 
-def test_a_database_of_the_first_revision_is_upgraded_with_its_rows_which_stay_readable(bare_database):
-    began = datetime(2026, 11, 1, 9, 30, tzinfo=UTC)
+REVISIONS = [each.revision for each in ScriptDirectory(str(MIGRATIONS)).walk_revisions()]
+MOMENT = datetime(2026, 11, 1, 9, 30, tzinfo=UTC)
+ID = "01a1fe29-1393-7e73-ba41-cec47f42b9d1"
+#: A row of each table as the first revision that has it knew it.
+ROWS = {
+    "training_run": {
+        "id": "r1", "started_at": MOMENT, "outcome": "succeeded", "process": "elsewhere:1", "selection": {},
+        "parameters": {"seed": 1},
+    },
+    "trained_model": {
+        "run_id": "r1", "name": "linear", "version": "r1", "trained_at": MOMENT, "metrics": {"overall": {"mae": 538.0}},
+    },
+    "promotion": {
+        "previous_id": 0, "to_model": "linear", "to_version": "r1", "reason": "the first", "decided_at": MOMENT,
+    },
+    "traffic": {
+        "request_id": ID, "received_at": MOMENT, "duration_ms": 1.5, "method": "POST", "path": "/predict" * 100,
+        "status": 200, "request_body": {"carat": 1.1}, "response_body": {"price": 4733.12}, "client": "127.0.0.1",
+    },
+    "sale": {
+        "request_id": ID, "position": -1, "price": 5100.0, "recorded_at": MOMENT, "stone": {"carat": 1.1},
+        "quote": {"price": 4733.12}, "model": "linear", "version": "r1",
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("revision", REVISIONS[1:])
+def test_a_database_of_every_earlier_revision_is_upgraded_with_its_rows_which_stay_readable(bare_database, revision):
     with writing(bare_database).begin() as connection:
         config = Config()
         config.set_main_option("script_location", str(MIGRATIONS))
         config.attributes["connection"] = connection
-        command.upgrade(config, "0001")
+        command.upgrade(config, revision)
     with writing(bare_database).begin() as connection:
         tables = MetaData()
         tables.reflect(connection)
-        run = {"id": "r1", "started_at": began, "outcome": "succeeded", "process": "elsewhere:1", "selection": {}}
-        connection.execute(tables.tables["training_run"].insert(), run | {"parameters": {"seed": 1}})
-        model = {"run_id": "r1", "name": "linear", "version": "r1", "trained_at": began}
-        connection.execute(tables.tables["trained_model"].insert(), model | {"metrics": {"overall": {"mae": 538.0}}})
-        change = {"previous_id": 0, "to_model": "linear", "to_version": "r1", "reason": "the first"}
-        connection.execute(tables.tables["promotion"].insert(), change | {"decided_at": began})
+        known = [name for name in ROWS if name in tables.tables]
+        for name in known:
+            connection.execute(tables.tables[name].insert(), ROWS[name])
 
-    assert migrate(bare_database) == ("0001", "0004")
+    assert migrate(bare_database) == (revision, REVISIONS[0])
 
     (kept,) = history.runs(bare_database)
-    assert (kept["id"], kept["started_at"], kept["parameters"]) == ("r1", began, {"seed": 1})
+    assert (kept["id"], kept["started_at"], kept["parameters"]) == ("r1", MOMENT, {"seed": 1})
     assert (kept["holdout"], kept["gain"], kept["durations"]) == (None, None, None)
     assert (kept["models"][0]["metrics"], kept["models"][0]["holdout"]) == ({"overall": {"mae": 538.0}}, None)
     assert history.champion(bare_database).name == "linear"
+    exchange = traffic.exchange(bare_database, ID)
+    assert exchange["path"] == f"{'/predict' * 100:.499}…"
+    unknown = dict.fromkeys(("model", "version", "request_bytes", "response_bytes", "request_sha256"))
+    assert exchange | ROWS["traffic"] | unknown | {"path": exchange["path"]} == exchange
+    if "sale" in known:
+        with pytest.raises(SaleConflictError, match=r"sold for 5,100.00 USD already"):
+            sales.record(bare_database, ID, None, 1.0, stone={}, quote={}, model="linear", version="r1")
+
+
+def test_every_revision_since_the_first_is_tried():
+    assert REVISIONS == ["0004", "0003", "0002", "0001"]
 
 
 def test_two_that_migrate_at_once_do_not_collide(tmp_path):

@@ -13,8 +13,9 @@ from pydantic import BaseModel, ValidationError
 from diamonds import schema
 from diamonds.schema import Diamond
 from diamonds.service import answers
+from diamonds.service.bodies import BYTE_ORDER_MARK
 from diamonds.service.champion import LoadedChampion
-from diamonds.service.exchange import BYTE_ORDER_MARK, Exchange
+from diamonds.service.exchange import Exchange
 from diamonds.service.messages import Batch, SaleReport, SimilarQuery
 from diamonds.service.problems import RefusedError
 from diamonds.service.sales import report_sale

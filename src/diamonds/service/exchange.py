@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-import math
 import os
 import time
 from collections import deque
@@ -13,11 +11,13 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import lru_cache
+from http import HTTPStatus
 
 from starlette.types import Message, Receive, Scope, Send
 
 from diamonds.pricer import Pricer
-from diamonds.service import problems
+from diamonds.service import bodies, problems
+from diamonds.service.bodies import BYTE_ORDER_MARK, MOST_KEPT, Kept, as_text
 from diamonds.service.problems import RefusedError
 from diamonds.service.state import Serving
 
@@ -25,10 +25,7 @@ logger = logging.getLogger(__name__)
 
 #: The status of an exchange whose caller left before it was answered, as nginx logs it.
 CLIENT_GONE = 499
-#: A text as a JSON string.
-_text = json.encoder.encode_basestring_ascii
 JSON_TYPE = b"application/json"
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 PROBLEM_TYPE = problems.CONTENT_TYPE.encode()
 #: Headers that go with a status: when a caller that was sent away may come back, and what lets one in.
 EXPLAINED_BY = {503: ((b"retry-after", b"5"),), 401: ((b"www-authenticate", b"Bearer"),)}
@@ -36,6 +33,11 @@ EXPLAINED_BY = {503: ((b"retry-after", b"5"),), 401: ((b"www-authenticate", b"Be
 PIECE, PIECE_SECONDS = 256 * 1024, 10
 #: In bytes and seconds: how much of a refused body is still taken from a caller, so that the answer can be read.
 MOST_DRAINED, DRAIN_SECONDS = 64 * 1024 * 1024, 4
+
+#: In characters: more of what a caller makes up is not kept.
+MOST_OF_A_METHOD, MOST_OF_A_PATH, MOST_OF_A_CLIENT = 16, 500, 255
+#: What is shown there is in the log already, and need not be in it once more.
+SHOWING_THE_LOG = "/traffic"
 
 _chances: deque[bytes] = deque()
 
@@ -62,7 +64,8 @@ class Exchange:
 
     def __init__(self, scope: Scope, serving: Serving) -> None:
         """Begin with a request whose body is not read yet."""
-        self.request_id = new_request_id()
+        self._received_at = time.time_ns()
+        self.request_id = new_request_id(self._received_at)
         self.scope = scope
         self.path: str = scope["path"]
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
@@ -73,10 +76,11 @@ class Exchange:
         self.prices = 0
         self.status = 0
         self._response_body = b""
+        self._ready: dict[bytes, Kept] = {}
+        self._quoted = ""
         self._is_ours = False
         self._start: Message = {}
         self._serving = serving
-        self._received_at = time.time_ns()
         self._began = time.perf_counter()
         self._recorded = False
         self._sent = False
@@ -161,20 +165,44 @@ class Exchange:
         self._sent = True
         await send({"type": "http.response.start", "status": status, "headers": headers})
 
+    def prepare(self, answer: bytes) -> None:
+        """Do what it takes to record long bodies, which is better done off the event loop."""
+        self._ready = {body: self._keep(body) for body in (self.request_body, answer) if len(body) > MOST_KEPT}
+        if self._ready and self.prices:
+            self._quoted = bodies.pack(self.request_body, answer, self._serving.masked)
+
     def _as_json(self, seconds: float, status: int) -> str:
         """The record, as a JSON object of the columns of the traffic log; bodies that are JSON are not written anew."""
         pricer, client = self.answered_by, self.scope.get("client")
         whole, part = divmod(self._received_at, 1_000_000_000)
-        request = self.request_body.removeprefix(BYTE_ORDER_MARK).decode() if self.is_json else _json(self.request_body)
-        response = self._response_body.decode() if self._is_ours else _json(self._response_body)
-        model, version = (_text(pricer.name), _text(pricer.version)) if pricer else ("null", "null")
+        request = self._keep(self.request_body, is_json=self.is_json)
+        response = self._keep(self._response_body, is_json=self._is_ours)
+        model, version = (as_text(pricer.name), as_text(pricer.version)) if pricer else ("null", "null")
+        path = self.path if len(self.path) <= MOST_OF_A_PATH else f"{self.path[: MOST_OF_A_PATH - 1]}…"
         return (
             f'{{"request_id":"{self.request_id}","received_at":"{_moment(whole)}.{part // 1000:06}+00:00",'
             f'"duration_ms":{seconds * 1000:.4f},'
-            f'"method":{_text(self.scope["method"])},"path":{_text(self.path)},"status":{status},'
-            f'"request_body":{request},"response_body":{response},"model":{model},"version":{version},'
-            f'"client":{_text(client[0]) if client else "null"}}}'
+            f'"method":{as_text(self.scope["method"][:MOST_OF_A_METHOD])},"path":{as_text(path)},"status":{status},'
+            f'"request_body":{request.json},"response_body":{response.json},"model":{model},"version":{version},'
+            f'"client":{as_text(client[0][:MOST_OF_A_CLIENT]) if client else "null"},'
+            f'"request_bytes":{len(self.request_body)},"response_bytes":{len(self._response_body)}'
+            f"{self._of_cut_bodies(request, response)}}}"
         )
+
+    def _of_cut_bodies(self, request: Kept, response: Kept) -> str:
+        """The columns that are null where both bodies are kept whole."""
+        if not (request.sha256 or response.sha256):
+            return ""
+        columns = {"request_sha256": request.sha256, "response_sha256": response.sha256, "quoted": self._quoted}
+        return "".join(f',"{name}":"{value}"' for name, value in columns.items() if value)
+
+    def _keep(self, body: bytes, *, is_json: bool = False) -> Kept:
+        if is_json and len(body) <= MOST_KEPT and not self._serving.masked:  # as nearly all are
+            return Kept(body.removeprefix(BYTE_ORDER_MARK).decode())
+        if body in self._ready:
+            return self._ready[body]
+        most = 0 if self.path.startswith(SHOWING_THE_LOG) and self.status == HTTPStatus.OK else MOST_KEPT
+        return bodies.keep(body, self._serving.masked, is_json=is_json, most=most)
 
     def _is_foreign_error(self) -> bool:
         headers = dict(self._start.get("headers", []))
@@ -201,29 +229,17 @@ async def _drain(unread: Receive) -> None:
         return  # the connection is closed on a caller who goes on
 
 
-def new_request_id() -> str:
-    """A UUID of version 7 (RFC 9562): it begins with the time in milliseconds, so that ids sort by age."""
+def new_request_id(nanoseconds: int | None = None) -> str:
+    """A UUID of version 7 (RFC 9562): it begins with the time in milliseconds, so that ids sort by age.
+
+    Args:
+        nanoseconds: That time, since 1970, UTC; by default now.
+    """
     if not _chances:
         many = os.urandom(1000)  # to ask the system for each would take longer
         _chances.extend(many[first : first + 10] for first in range(0, len(many), 10))
     chance = int.from_bytes(_chances.pop())
-    value = (time.time_ns() // 1_000_000 << 80) | (0x7 << 76) | (chance >> 4 & 0xFFF) << 64 | 0b10 << 62
+    moment = time.time_ns() if nanoseconds is None else nanoseconds
+    value = (moment // 1_000_000 << 80) | (0x7 << 76) | (chance >> 4 & 0xFFF) << 64 | 0b10 << 62
     digits = f"{value | chance >> 18:032x}"
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
-
-
-def _json(body: bytes) -> str:
-    """A body as strict JSON: as it is, as a string where it is none, or null where there is none."""
-    if not body:
-        return "null"
-    try:
-        return json.dumps(json.loads(body, parse_constant=_finite, parse_float=_finite))
-    except (ValueError, RecursionError):
-        return json.dumps(body.decode("utf-8", "replace"))
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError(f"{text} is beyond what JSON can hold")
-    return number

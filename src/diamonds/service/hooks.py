@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from diamonds.service.bodies import MOST_KEPT
 from diamonds.service.deadlines import Deadlines
 from diamonds.service.doors import Door, Work
 from diamonds.service.exchange import JSON_TYPE, Exchange, current
@@ -72,7 +73,7 @@ class RequestHook:
         except asyncio.CancelledError:
             if not self._deadlines.cancelled(task):
                 raise
-            await exchange.give_up(send, RefusedError(504 if exchange.is_read else 408))
+            await exchange.give_up(send, _late(exchange))
         except Exception:
             logger.exception("exchange %s failed", exchange.request_id)
             await exchange.give_up(send, RefusedError(500))
@@ -104,32 +105,54 @@ class RequestHook:
 
     async def _in_thread(self, door: Door, exchange: Exchange) -> bytes:
         threads = self._serving.waiting if door.work is Work.WAITS else self._serving.threads
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(threads, door.enter, self._serving, exchange)
+        return await asyncio.get_running_loop().run_in_executor(threads, _enter, door, self._serving, exchange)
 
     async def _read(self, exchange: Exchange, receive: Receive) -> None:
-        """Read the body of a request.
+        """Read the body of a request; of one that is not read to its end, what came of it is recorded.
 
         Raises:
             RefusedError: It is larger than is read, too much is held already, or the caller left before its end.
         """
-        if int(exchange.headers.get(b"content-length", 0)) > MOST_BYTES:
+        is_too_large = _is_announced_too_large(exchange)
+        if is_too_large and b"expect" in exchange.headers:  # who asks first need not send any
             raise RefusedError(413)
+        most = MOST_KEPT if is_too_large else MOST_BYTES
         chunks: list[bytes] = []
-        while not exchange.is_read:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise RefusedError(408)
-            chunk = message.get("body", b"")
-            chunks.append(chunk)
-            exchange.held += len(chunk)
-            self._held += len(chunk)
-            if exchange.held > MOST_BYTES:
-                raise RefusedError(413)
-            if self._held > MOST_BYTES_HELD:
-                raise RefusedError(503)
-            exchange.is_read = not message.get("more_body", False)
-        exchange.request_body = b"".join(chunks)
+        try:
+            while not exchange.is_read:
+                chunks.append(await self._chunk(exchange, receive))
+                if exchange.held > most:
+                    raise RefusedError(413)
+                if self._held > MOST_BYTES_HELD:
+                    raise RefusedError(503)
+        finally:
+            exchange.request_body = b"".join(chunks)
+
+    async def _chunk(self, exchange: Exchange, receive: Receive) -> bytes:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise RefusedError(408)
+        chunk: bytes = message.get("body", b"")
+        exchange.held += len(chunk)
+        self._held += len(chunk)
+        exchange.is_read = not message.get("more_body", False)
+        return chunk
+
+
+def _enter(door: Door, serving: Serving, exchange: Exchange) -> bytes:
+    answer = door.enter(serving, exchange)
+    exchange.prepare(answer)
+    return answer
+
+
+def _late(exchange: Exchange) -> RefusedError:
+    if exchange.is_read:
+        return RefusedError(504)
+    return RefusedError(413 if _is_announced_too_large(exchange) else 408)
+
+
+def _is_announced_too_large(exchange: Exchange) -> bool:
+    return int(exchange.headers.get(b"content-length", 0)) > MOST_BYTES
 
 
 def _is_logged(path: str) -> bool:

@@ -8,6 +8,7 @@ from sqlalchemy.exc import DBAPIError
 
 from diamonds.errors import SaleConflictError
 from diamonds.schema import Problem
+from diamonds.service.bodies import unpack
 from diamonds.service.exchange import Exchange
 from diamonds.service.messages import RecordedSale, SaleReport
 from diamonds.service.problems import RefusedError
@@ -53,6 +54,8 @@ def _quoted(exchange: dict[str, Any] | None, position: int | None) -> dict[str, 
     if exchange is None or exchange["status"] != 200 or exchange["path"] not in QUOTING:  # noqa: PLR2004 - HTTP's own
         raise RefusedError(404, title="No quote has this request_id")
     asked, answer, model = exchange["request_body"], exchange["response_body"], exchange["model"]
+    if exchange.get("quoted"):
+        asked, answer = unpack(exchange["quoted"])
     made_by = {"model": model, "version": exchange["version"]}
     if exchange["path"] == BATCH:
         place = _place(position, len(answer["quotes"]))

@@ -17,8 +17,10 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from diamonds.config import read_settings
-from diamonds.errors import DatabaseError, SchemaBehindError
+from diamonds.errors import ConfigurationError, DatabaseError, SchemaBehindError
+from diamonds.schema import Diamond
 from diamonds.service.champion import Champions, LoadedChampion
+from diamonds.service.messages import Price
 from diamonds.service.metrics import ServiceMetrics
 from diamonds.service.problems import RefusedError
 from diamonds.store import traffic
@@ -40,6 +42,7 @@ class Serving:
         threads: Where answers are computed that take longer than others should wait.
         waiting: Where answers wait for the database, so that neither the champion nor metrics wait behind them.
         admin_token: What lets callers change anything.
+        masked: Names of body fields that the traffic log does not keep.
     """
 
     def __init__(self) -> None:
@@ -47,6 +50,7 @@ class Serving:
         self.threads = ThreadPoolExecutor(2, thread_name_prefix="answers")
         self.waiting = ThreadPoolExecutor(4, thread_name_prefix="database")
         self.admin_token: SecretStr | None = None
+        self.masked: frozenset[str] = frozenset()
         self._champions: Champions | None = None
         self._metrics: ServiceMetrics | None = None
         self._outbox: Outbox | None = None
@@ -83,6 +87,7 @@ class Serving:
         log_to_stderr()
         settings = read_settings()
         self.admin_token = settings.admin_token
+        self.masked = settings.masked_fields
         self._metrics = ServiceMetrics(routes)
         self._engine = open_database(settings)
         self._outbox = Outbox(settings.outbox)
@@ -178,10 +183,13 @@ def prepare() -> None:
     only delays the log.
 
     Raises:
+        ConfigurationError: A field is to be masked that the service itself reads in the log.
         SchemaBehindError: The tables are behind and are not ours to migrate.
     """
     log_to_stderr()
     settings = read_settings()
+    if needed := sorted(settings.masked_fields & {*Diamond.model_fields, *Price.model_fields, "quote", "quotes"}):
+        raise ConfigurationError(f"DIAMONDS_MASKED_FIELDS names {', '.join(needed)}: sales are looked up by that")
     os.environ.update(settings.as_environment())
     engine = open_database(settings)
     try:

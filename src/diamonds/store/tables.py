@@ -147,7 +147,8 @@ class Traffic(Base):
     response_bytes: Mapped[int | None]
     request_sha256: Mapped[str | None] = mapped_column(String(64))  # of what arrived; only where less of it is kept
     response_sha256: Mapped[str | None] = mapped_column(String(64))
-    quoted: Mapped[str | None] = mapped_column(Text)  # both bodies of a batch that are not kept whole (`sales.packed`)
+    # Both bodies, packed, where prices were quoted and a body is kept cut: a sale may name any of them.
+    quoted: Mapped[str | None] = mapped_column(Text)
 
 
 class Sale(Base):

@@ -1,5 +1,7 @@
 """Traffic by month in PostgreSQL, an index for each question, and what is known of bodies that are kept cut."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
@@ -10,7 +12,7 @@ revision = "0004"
 down_revision = "0003"
 
 moment = sa.DateTime(timezone=True)
-NEW = {
+NEW: dict[str, Any] = {
     "request_bytes": sa.Integer,
     "response_bytes": sa.Integer,
     "request_sha256": sa.String(64),
