@@ -39,8 +39,8 @@ class Recording:
     def count(self, path, status, seconds, model, prices):
         self.counted.append((path, status))
 
-    def count_unkept(self):
-        self.counted.append("unkept")
+    def count_unkept(self, why):
+        self.counted.append(str(why))
 
 
 class Caller:

@@ -37,14 +37,24 @@ def test_a_number_of_workers_is_read(monkeypatch, given, workers):
     assert read_settings().workers == workers
 
 
+@pytest.mark.parametrize(("given", "mib"), [({}, 1024), ({"DIAMONDS_OUTBOX_MIB": "1"}, 1)])
+def test_the_bound_of_the_outbox_is_read(monkeypatch, given, mib):
+    monkeypatch.delenv("DIAMONDS_OUTBOX_MIB", raising=False)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+
+    assert read_settings().outbox_mib == mib
+
+
+@pytest.mark.parametrize("name", ["DIAMONDS_WORKERS", "DIAMONDS_OUTBOX_MIB"])
 @pytest.mark.parametrize("given", ["", "0", "00", "-1", "1.5", "two", "²"])
-def test_a_number_of_workers_that_cannot_be_is_refused_in_plain_words(monkeypatch, given):
-    monkeypatch.setenv("DIAMONDS_WORKERS", given)
+def test_a_number_that_cannot_be_is_refused_in_plain_words(monkeypatch, name, given):
+    monkeypatch.setenv(name, given)
 
     with pytest.raises(ConfigurationError) as refused:
         read_settings()
 
-    assert str(refused.value) == f"DIAMONDS_WORKERS must be a whole number, 1 or more, not {given!r}"
+    assert str(refused.value) == f"{name} must be a whole number, 1 or more, not {given!r}"
 
 
 @pytest.mark.parametrize(("given", "names"), [("", set()), ("email, Phone,,", {"email", "phone"})])

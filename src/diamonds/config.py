@@ -44,6 +44,7 @@ class Settings(BaseSettings):
     Attributes:
         database_url: Any SQLAlchemy URL; it may carry a password, so it is never printed whole.
         outbox: Folder where exchanges wait for the database.
+        outbox_mib: What may wait there at most, in MiB; what is beyond is not kept.
         signing_key: Signs the pricers that are saved, and only those it signed are loaded; without it any is.
         admin_token: Lets callers of the service change anything; without it only those on this machine may.
         masked_fields: Names of body fields whose values the traffic log does not keep, in lower case.
@@ -56,6 +57,7 @@ class Settings(BaseSettings):
 
     database_url: Annotated[SecretStr, AfterValidator(_absolute_url)] = SecretStr(f"{SQLITE}data/diamonds.db")
     outbox: Annotated[Path, AfterValidator(Path.absolute)] = Path("data/outbox")
+    outbox_mib: Annotated[int, BeforeValidator(_at_least_one)] = 1024
     signing_key: Annotated[SecretStr | None, AfterValidator(_not_empty)] = None
     admin_token: Annotated[SecretStr | None, AfterValidator(_not_empty)] = None
     masked_fields: Annotated[frozenset[str], NoDecode, BeforeValidator(_names)] = frozenset()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import time
 from collections import deque
@@ -20,8 +19,6 @@ from diamonds.service import bodies, problems
 from diamonds.service.bodies import BYTE_ORDER_MARK, MOST_KEPT, Kept, as_text
 from diamonds.service.problems import RefusedError
 from diamonds.service.state import Serving
-
-logger = logging.getLogger(__name__)
 
 #: The status of an exchange whose caller left before it was answered, as nginx logs it.
 CLIENT_GONE = 499
@@ -154,8 +151,7 @@ class Exchange:
         try:
             self._serving.keep(self._as_json(seconds, status))
         except OSError as error:
-            logger.error("exchange %s could not be kept: %s", self.request_id, error)
-            self._serving.count_unkept()
+            self._serving.count_unkept(error)
 
     async def _begin(self, send: Send, status: int, body: bytes, headers: list[tuple[bytes, bytes]]) -> None:
         """Begin to answer, the record first."""

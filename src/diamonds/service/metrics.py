@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Collection
 from typing import Any
 
+from diamonds.store.outbox import Report
+
 #: In seconds: a quote takes less than the first.
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 #: The route of all that is no route of ours: what callers make up must not make up metrics.
@@ -38,6 +40,12 @@ class ServiceMetrics:
             "diamonds_outbox_exchanges", "Exchanges that wait for the database", multiprocess_mode="livesum"
         )
         self._unkept = metrics.Counter("diamonds_exchanges_unkept_total", "Exchanges that could not be kept")
+        self._bytes = metrics.Gauge(
+            "diamonds_outbox_bytes", "What the outboxes of all workers take", multiprocess_mode="livemostrecent"
+        )
+        self._unreadable = metrics.Counter(
+            "diamonds_outbox_unreadable_total", "Lines of the outbox that the database cannot have"
+        )
         self._serving: tuple[str, str] | None = None
         self._totals: Counter[tuple[Any, ...]] = Counter()
         self._told: Counter[tuple[Any, ...]] = Counter()
@@ -67,9 +75,12 @@ class ServiceMetrics:
         """Count an exchange whose record was lost."""
         self._unkept.inc()
 
-    def waiting(self, exchanges: int) -> None:
-        """Say how many exchanges wait."""
-        self._waiting.set(exchanges)
+    def outbox(self, report: Report) -> None:
+        """Say how the outbox does."""
+        self._waiting.set(report.waiting)
+        self._bytes.set(report.size)
+        self._unreadable.inc(report.unreadable)
+        self._unkept.inc(report.lost)
         self.settle()
 
     def champion(self, name_and_version: tuple[str, str] | None, *, refused: bool) -> None:

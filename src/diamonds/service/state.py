@@ -25,7 +25,9 @@ from diamonds.service.metrics import ServiceMetrics
 from diamonds.service.problems import RefusedError
 from diamonds.store import traffic
 from diamonds.store.database import open_database, require_current
-from diamonds.store.outbox import Outbox, Shipper
+from diamonds.store.notice import Notice
+from diamonds.store.outbox import MIB, Outbox, Report
+from diamonds.store.shipper import Shipper
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +56,7 @@ class Serving:
         self._champions: Champions | None = None
         self._metrics: ServiceMetrics | None = None
         self._outbox: Outbox | None = None
+        self._unkept = Notice(logger, "%(times)d exchanges could not be kept: %(why)s")
         self._shipper: Shipper | None = None
         self._engine: Engine | None = None
         self._following: asyncio.Task[None] | None = None
@@ -90,8 +93,8 @@ class Serving:
         self.masked = settings.masked_fields
         self._metrics = ServiceMetrics(routes)
         self._engine = open_database(settings)
-        self._outbox = Outbox(settings.outbox)
-        self._shipper = Shipper(self._outbox, partial(traffic.record, self._engine), self._metrics.waiting)
+        self._outbox = Outbox(settings.outbox, settings.outbox_mib * MIB)
+        self._shipper = Shipper(self._outbox, partial(traffic.record, self._engine), self._tell_outbox)
         self._shipper.start()
         self._champions = Champions(store, self._tell)
         self._champions.take()
@@ -130,7 +133,11 @@ class Serving:
         return "No champion is loaded yet: train one with `kedro run`"
 
     def keep(self, record: str) -> None:
-        """Keep the record of an exchange, a JSON object; it reaches the database in its own time."""
+        """Keep the record of an exchange, a JSON object; it reaches the database in its own time.
+
+        Raises:
+            OSError: It cannot be kept.
+        """
         if self._outbox is not None and self._shipper is not None:
             self._outbox.put(record)
             self._shipper.notify()
@@ -145,8 +152,9 @@ class Serving:
         if self._metrics is not None:
             self._metrics.settle()
 
-    def count_unkept(self) -> None:
-        """Count an exchange whose record was lost."""
+    def count_unkept(self, why: OSError) -> None:
+        """Count an exchange whose record could not be kept, and say so once a minute."""
+        self._unkept.happened(why)
         if self._metrics is not None:
             self._metrics.unkept()
 
@@ -155,6 +163,11 @@ class Serving:
             present = champions.present
             serving = (present.pricer.name, present.pricer.version) if present else None
             self._metrics.champion(serving, refused=champions.refused)
+
+    def _tell_outbox(self, report: Report) -> None:
+        self._unkept.say()
+        if self._metrics is not None:
+            self._metrics.outbox(report)
 
     def _settle(self) -> None:
         """Keep Python from walking what stays for good, again and again, and threads from holding quick answers up."""

@@ -12,16 +12,21 @@ from typing import Any
 
 from sqlalchemy import Engine, text
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
+from sqlalchemy.exc import CompileError, DataError, DBAPIError, IntegrityError, ProgrammingError, StatementError
 from sqlalchemy.orm import Session
 
 from diamonds.store import partitions
 from diamonds.store.database import writing
-from diamonds.store.outbox import BEGIN
+from diamonds.store.segment import BEGIN
 from diamonds.store.tables import Traffic
 
 logger = logging.getLogger(__name__)
 
+#: What is raised for a record that no database takes: no JSON, or columns missing, unknown or out of bounds.
+UNSTORABLE = (ValueError, KeyError, TypeError, OverflowError, RecursionError, StatementError, CompileError)
+BODIES = ("request_body", "response_body")
+#: How the codes begin by which PostgreSQL says that something is too long or too deep.
+LIMIT_EXCEEDED = "54"
 #: Characters that not every database can hold: NUL, and what may be a lone surrogate.
 _ODD = re.compile(r"\\u(0000|[dD][89a-fA-F])")
 
@@ -62,12 +67,14 @@ _PRUNE = text(
 )
 
 
-def record(engine: Engine, records: Sequence[str]) -> None:
+def record(engine: Engine, records: Sequence[str]) -> list[str]:
     """Write exchanges, each a JSON object of the table's columns; one that is there already is left as it is.
 
     What the database cannot hold is written in a form it can: in PostgreSQL NUL in a text as U+FFFD, a body with NUL,
-    a lone surrogate or a number beyond JSON as its JSON text. One that it refuses all the same is logged and left out,
-    so that it does not keep the others waiting.
+    a lone surrogate or a number beyond JSON as its JSON text.
+
+    Returns:
+        Those that it refuses all the same: they do not keep the others waiting.
     """
     plain, odd = f"[{','.join(records)}]", []
     if _ODD.search(plain):
@@ -76,13 +83,14 @@ def record(engine: Engine, records: Sequence[str]) -> None:
     _see_to_months(engine, records)
     try:
         with writing(engine).begin() as connection:
-            connection.execute(_INSERT[engine.dialect.name], {"records": plain})
+            written = connection.execute(_INSERT[engine.dialect.name], {"records": plain}).rowcount
     except DBAPIError as error:
         if _is_away(error):
             raise
+        written = 0
+    if written < len(records) - len(odd):  # some are there already, or are refused, which SQLite does without a word
         odd = list(records)
-    for each in odd:
-        _record_by_itself(engine, each)
+    return [each for each in odd if not _record_by_itself(engine, each)]
 
 
 def exchange(engine: Engine, request_id: str) -> dict[str, Any] | None:
@@ -136,30 +144,47 @@ def _has_month(engine: Engine, month: date) -> bool:
 
 def _is_away(error: DBAPIError) -> bool:
     """Whether it is the database that failed, and not what it was given."""
-    is_about_the_record = isinstance(error, (DataError, IntegrityError)) or "malformed JSON" in str(error.orig)
+    is_about_the_record = (
+        isinstance(error, (DataError, IntegrityError))
+        or "malformed JSON" in str(error.orig)
+        or str(getattr(error.orig, "sqlstate", "")).startswith(LIMIT_EXCEEDED)
+    )
     return error.connection_invalidated or not is_about_the_record
 
 
-def _record_by_itself(engine: Engine, record: str) -> None:
-    try:
-        row = _storable(json.loads(record))
-    except ValueError as error:
-        logger.error("an exchange cannot be read, so it is not stored: %s: %s", error, record)
-        return
+def _record_by_itself(engine: Engine, record: str) -> bool:
+    """Whether the database has it now; if not, it never will."""
     dialect = postgresql if engine.dialect.name == "postgresql" else sqlite
     statement = dialect.insert(Traffic).on_conflict_do_nothing(index_elements=["request_id"])
     try:
+        row = _storable(_parse(record))
         with writing(engine).begin() as connection:
             connection.execute(statement, row)
-    except DBAPIError as error:
-        if _is_away(error):
+    except UNSTORABLE as error:
+        if isinstance(error, DBAPIError) and _is_away(error):
             raise
-        logger.error("exchange %s cannot be stored: %s", row["request_id"], error.orig)
+        why = str(error.orig if isinstance(error, DBAPIError) else error).partition("\n")[0]
+        logger.error("exchange %s cannot be stored: %s", record.split('"', 4)[3][:36], why)
+        return False
+    return True
+
+
+def _parse(record: str) -> dict[str, Any]:
+    """The columns of a record.
+
+    Raises:
+        ValueError: It is not JSON, or a column holds what is none of its kind.
+    """
+    exchange: dict[str, Any] = json.loads(record)
+    for column, value in exchange.items():
+        if column not in BODIES and isinstance(value, (dict, list)):
+            raise ValueError(f"{column} is no single value")
+    return exchange
 
 
 def _storable(exchange: dict[str, Any]) -> dict[str, Any]:
     texts = {key: _text(value) for key, value in exchange.items() if isinstance(value, str)}
-    bodies = {body: _body(exchange[body]) for body in ("request_body", "response_body")}
+    bodies = {body: _body(exchange[body]) for body in BODIES}
     return exchange | texts | bodies | {"received_at": datetime.fromisoformat(exchange["received_at"])}
 
 
