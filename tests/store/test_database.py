@@ -9,11 +9,12 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import MetaData, inspect, text
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from diamonds.config import Settings
 from diamonds.errors import ConfigurationError, DatabaseError, SaleConflictError, SchemaBehindError
 from diamonds.store import history, sales, traffic
-from diamonds.store.database import MIGRATIONS, migrate, open_database, require_current, writing
+from diamonds.store.database import MIGRATIONS, POOL, migrate, open_database, require_current, writing
 from diamonds.store.tables import Base
 
 
@@ -197,3 +198,34 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
 
     with pytest.raises(DatabaseError, match=r"file/data cannot be made: Not a directory; see DIAMONDS_DATABASE_URL"):
         open_database(Settings(database_url=f"sqlite:///{tmp_path}/file/data/d.db"))
+
+
+def test_postgresql_is_asked_over_a_pool_whose_broken_connections_are_replaced(postgresql_url):
+    engine = open_database(Settings(database_url=postgresql_url))
+    with engine.connect() as connection:
+        first = connection.scalar(text("SELECT pg_backend_pid()"))
+    with engine.connect() as connection:
+        kept = connection.scalar(text("SELECT pg_backend_pid()"))
+    another = open_database(Settings(database_url=postgresql_url))
+    with another.connect() as connection:
+        connection.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": kept})
+    another.dispose()
+
+    with engine.connect() as connection:
+        replaced = connection.scalar(text("SELECT pg_backend_pid()"))
+
+    assert first == kept != replaced
+    engine.dispose()
+
+
+def test_who_finds_all_connections_busy_is_told_before_its_caller_leaves(postgresql_url, monkeypatch):
+    monkeypatch.setitem(POOL, "pool_timeout", 0.05)
+    engine = open_database(Settings(database_url=postgresql_url))
+    busy = [engine.connect() for _ in range(10)]
+
+    with pytest.raises(PoolTimeoutError, match="size 5 overflow 5"):
+        engine.connect()
+
+    for connection in busy:
+        connection.close()
+    engine.dispose()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 from diamonds.errors import SaleConflictError
 from diamonds.schema import Problem
@@ -37,7 +37,7 @@ def report_sale(serving: Serving, report: SaleReport, exchange: Exchange) -> byt
         )
     except SaleConflictError as error:
         raise RefusedError(422, [Problem("price", report.price, str(error))], UNRECORDED) from error
-    except DBAPIError as error:
+    except SQLAlchemyError as error:
         raise RefusedError(503, title="The database is away, so the sale was not recorded: try again") from error
     recorded = RecordedSale(
         request_id=request_id,

@@ -20,6 +20,9 @@ from diamonds.errors import ConfigurationError, DatabaseError, SchemaBehindError
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_SECONDS = 30
+#: Connections that a process keeps to PostgreSQL, how many more it opens when they are busy, and how many seconds it
+#: waits for one: less than a caller of the service does. One that broke meanwhile is replaced before it is used.
+POOL = {"pool_size": 5, "max_overflow": 5, "pool_timeout": 3, "pool_pre_ping": True}
 #: How long PostgreSQL may keep us waiting: seconds to connect, milliseconds for what was sent to arrive.
 PATIENCE = {"connect_timeout": 5, "tcp_user_timeout": 15_000}
 #: Any number of our own: of two that migrate PostgreSQL at once, the second waits for the first.
@@ -36,7 +39,7 @@ def open_database(settings: Settings) -> Engine:
         url = make_url(settings.database_url.get_secret_value())
         if url.get_backend_name() != "sqlite":
             patience = PATIENCE if url.get_driver_name() == "psycopg" else {}
-            return create_engine(url, pool_pre_ping=True, connect_args=patience)
+            return create_engine(url, connect_args=patience, **POOL)
         if url.database and url.database != ":memory:":
             _make_folder(Path(url.database).parent)
         engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
