@@ -1,0 +1,169 @@
+"""What is asked of the traffic log: its exchanges, newest first, and how many there were when."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from sqlalchemy import ColumnElement, Connection, Engine, Select, Text, cast, func, literal_column, select, text
+
+from diamonds.moments import written
+from diamonds.store.partitions import least_id
+from diamonds.store.tables import Moment, Traffic
+
+Per = Literal["minute", "hour"]
+
+#: Columns that hold JSON of any kind and size; it is passed on as it is kept, never read.
+BODIES = ("request_body", "response_body")
+#: The columns that are shown.
+COLUMNS = tuple(column.key for column in Traffic.__table__.columns if column.key != "quoted")
+#: As many exchanges are in memory at once.
+PAGE = 100
+#: Earlier versions made the id of an exchange a little before they took its moment.
+LEEWAY = timedelta(seconds=10)
+#: What is counted where nothing else is asked for.
+DAY = timedelta(days=1)
+#: The beginning of the minute or hour in which an exchange was received.
+_BEGINNINGS = {
+    ("sqlite", "minute"): "substr(received_at, 1, 16) || ':00'",
+    ("sqlite", "hour"): "substr(received_at, 1, 13) || ':00:00'",
+    ("postgresql", "minute"): "date_trunc('minute', received_at, 'UTC')",
+    ("postgresql", "hour"): "date_trunc('hour', received_at, 'UTC')",
+}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Which exchanges are asked for; what is None does not matter.
+
+    Attributes:
+        since: The first moment at which they were received, aware of its zone.
+        until: The first moment that is too late, aware of its zone.
+        path: Exactly.
+        status: Exactly.
+        version: That of the model which answered, exactly.
+        before: A request_id; only exchanges with lesser ones, which are older.
+    """
+
+    since: datetime | None = None
+    until: datetime | None = None
+    path: str | None = None
+    status: int | None = None
+    version: str | None = None
+    before: str | None = None
+
+
+def exchanges(
+    engine: Engine, asked: Asked, limit: int, patience_seconds: float | None = None
+) -> Iterator[dict[str, Any]]:
+    """At most `limit` exchanges, the newest first: `COLUMNS`, with each body as the text of its JSON.
+
+    However many there are, only `PAGE` are in memory, and between two pages no connection is held.
+
+    Args:
+        engine: The database.
+        asked: Which.
+        limit: How many at most.
+        patience_seconds: How long PostgreSQL may take for a page; None is for ever.
+
+    Raises:
+        DBAPIError: The database is away, or takes longer.
+    """
+    while limit > 0:
+        size = min(limit, PAGE)
+        with engine.connect() as connection:
+            _hurry(connection, patience_seconds)
+            page = [dict(row) for row in connection.execute(_query(asked).limit(size)).mappings()]
+        yield from page
+        if len(page) < size:
+            return
+        limit -= size
+        asked = replace(asked, before=page[-1]["request_id"])
+
+
+def counts(
+    engine: Engine, since: datetime, until: datetime, per: Per, patience_seconds: float | None = None
+) -> Iterator[dict[str, Any]]:
+    """How many exchanges of each status there were in each minute or hour, and how long they took; oldest first.
+
+    Args:
+        engine: The database.
+        since: The first moment that counts, aware of its zone.
+        until: The first moment that is too late, aware of its zone.
+        per: What is counted together.
+        patience_seconds: How long PostgreSQL may take; None is for ever.
+
+    Yields:
+        `moment` (its beginning, UTC), `status`, `exchanges`, `mean_ms`, `slowest_ms`.
+
+    Raises:
+        DBAPIError: The database is away, or takes longer.
+    """
+    took = Traffic.duration_ms
+    # No word of `request_id`: it is not in the index that has all the rest.
+    query = (
+        select(
+            literal_column(_BEGINNINGS[engine.dialect.name, per], Moment()).label("moment"),
+            Traffic.status,
+            func.count().label("exchanges"),
+            func.avg(took).label("mean_ms"),
+            func.max(took).label("slowest_ms"),
+        )
+        .where(Traffic.received_at >= since, Traffic.received_at < until)
+        .group_by("moment", Traffic.status)
+        .order_by("moment", Traffic.status)
+    )
+    with engine.connect() as connection:
+        _hurry(connection, patience_seconds)
+        rows = connection.execute(query, execution_options={"yield_per": 1000})
+        yield from map(dict, rows.mappings())
+
+
+def as_json(exchange: dict[str, Any]) -> str:
+    """An exchange as a JSON object."""
+    return f"{{{','.join(f'{json.dumps(name)}:{_value(name, value)}' for name, value in exchange.items())}}}"
+
+
+def _value(name: str, value: Any) -> str:  # noqa: ANN401 - of any column
+    if name in BODIES:
+        return value or "null"
+    return json.dumps(value, default=written)
+
+
+def _query(asked: Asked) -> Select[Any]:
+    columns = [
+        cast(column, Text).label(column.key) if column.key in BODIES else column
+        for column in (getattr(Traffic, name) for name in COLUMNS)
+    ]
+    return select(*columns).where(*_conditions(asked)).order_by(Traffic.request_id.desc())
+
+
+def _conditions(asked: Asked) -> Iterator[ColumnElement[bool]]:
+    """What holds for the rows asked for; time by `request_id` too, which is what they are in the order of."""
+    if asked.since:
+        yield Traffic.request_id >= least_id(asked.since - LEEWAY)
+        yield Traffic.received_at >= asked.since
+    if asked.until:
+        yield Traffic.request_id < least_id(asked.until + LEEWAY)
+        yield Traffic.received_at < asked.until
+    if asked.before:
+        yield Traffic.request_id < asked.before
+    if asked.status:
+        yield Traffic.status == asked.status
+    if asked.path is not None:
+        yield Traffic.path == _storable(asked.path)
+    if asked.version is not None:
+        yield Traffic.version == _storable(asked.version)
+
+
+def _storable(word: str) -> str:
+    """A text as the log has it (`traffic.record`)."""
+    return word.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
+
+
+def _hurry(connection: Connection, seconds: float | None) -> None:
+    if seconds is not None and connection.dialect.name == "postgresql":
+        connection.execute(text(f"SET LOCAL statement_timeout = {int(seconds * 1000)}"))
