@@ -46,7 +46,8 @@ class Settings(BaseSettings):
         outbox: Folder where exchanges wait for the database.
         outbox_mib: What may wait there at most, in MiB; what is beyond is not kept.
         signing_key: Signs the pricers that are saved, and only those it signed are loaded; without it any is.
-        admin_token: Lets callers of the service change anything; without it only those on this machine may.
+        admin_token: Lets callers of the service change anything, or see logged bodies; without it only those on this
+            machine may.
         masked_fields: Names of body fields whose values the traffic log does not keep, in lower case.
         workers: How many processes answer requests.
     """

@@ -22,6 +22,14 @@ from diamonds.service.problems import RefusedError
 SCHEMATHESIS = Path(sys.executable).with_name("schemathesis")
 
 
+#: A description has no words for a moment that must be later than another.
+TAKES_TWO_MOMENTS = """
+[[operations]]
+include-path-regex = "^/traffic"
+checks.positive_data_acceptance.expected-statuses = ["2xx", "401", "403", "422"]
+"""
+
+
 class Answer(BaseModel):
     price: float
 
@@ -115,6 +123,8 @@ def test_measures_are_described_with_their_units():
         ("/sales", "post", "200 400 401 403 404 405 408 413 415 422 503 504"),
         ("/champion", "get", "200 405 503 504"),
         ("/history", "get", "200 405 422 503 504"),
+        ("/traffic", "get", "200 401 403 405 422 503 504"),
+        ("/traffic/counts", "get", "200 401 403 405 422 503 504"),
         ("/livez", "get", "200"),
         ("/readyz", "get", "200 503"),
         ("/metrics", "get", "200"),
@@ -131,10 +141,21 @@ def test_whoever_is_sent_away_is_told_when_to_come_back():
     assert retry_after["schema"] == {"type": "integer"}
 
 
-def test_only_what_changes_something_asks_for_a_token_and_not_on_the_machine_itself():
-    assert operation("/sales")["security"] == [{"token": []}, {}]
+def test_only_what_changes_something_or_shows_bodies_asks_for_a_token_and_not_on_the_machine_itself():
+    for guarded in (operation("/sales"), operation("/traffic", "get"), operation("/traffic/counts", "get")):
+        assert guarded["security"] == [{"token": []}, {}]
     assert "security" not in operation("/predict")
+    assert "security" not in operation("/history", "get")
     assert DOCUMENT["components"]["securitySchemes"]["token"]["scheme"] == "bearer"
+
+
+def test_what_an_address_asks_for_can_be_left_out_and_is_never_null():
+    parameters = {each["name"]: each for each in operation("/traffic", "get")["parameters"]}
+
+    assert list(parameters) == ["since", "until", "path", "status", "version", "limit", "before"]
+    assert parameters["since"]["schema"].items() >= {"type": "string", "format": "date-time"}.items()
+    assert "null" not in json.dumps(list(parameters.values()))
+    assert not any(each.get("required") for each in parameters.values())
 
 
 def test_problems_are_described_as_they_are_written():
@@ -190,13 +211,14 @@ def test_examples_of_answers_hold_to_their_schemas(served_document):
     ]
 
     shown = {path: each for path, each in described if "example" in each}
-    assert {"/predict", "/similar", "/champion"} <= set(shown)
+    assert {"/predict", "/similar", "/champion", "/traffic", "/traffic/counts"} <= set(shown)
     assert [path for path, each in shown.items() if not holds(served_document, each["schema"], each["example"])] == []
 
 
 def test_nothing_that_the_description_allows_or_forbids_is_answered_otherwise(served, served_document, tmp_path):
     """Schemathesis asks each route what it should take and what it should refuse, and checks each answer."""
     words = ["run", f"{served.url}/docs.json", "--checks=all", "--max-examples=15", "--generation-deterministic"]
+    (tmp_path / "schemathesis.toml").write_text(TAKES_TWO_MOMENTS)
 
     found = subprocess.run([SCHEMATHESIS, *words], cwd=tmp_path, capture_output=True, text=True, check=False)
 

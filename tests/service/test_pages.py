@@ -1,6 +1,5 @@
 """What is read: the pages, their assets and examples, the champion and the history."""
 
-import asyncio
 import html
 import json
 import re
@@ -15,16 +14,14 @@ import urllib.request
 from contextlib import closing
 from datetime import datetime
 
-import httpx
 import pytest
 
-from diamonds.config import Settings, read_settings
+from diamonds.config import Settings
 from diamonds.service import examples
 from diamonds.service.champion import LoadedChampion
-from diamonds.service.pages import Pages
-from diamonds.service.state import Serving
 from diamonds.store import history
 from diamonds.store.database import migrate, open_database
+from reading import get
 
 FOUR_CS = {"carat": 1.1, "cut": "Ideal", "color": "H", "clarity": "SI2"}
 
@@ -37,33 +34,6 @@ def read(served, path):
     except urllib.error.HTTPError as answer:
         with answer:
             return answer.code, answer.headers, answer.read().decode()
-
-
-class Standing(Serving):
-    """A worker with this champion, or none, and the database that the environment names."""
-
-    def __init__(self, champion):
-        super().__init__()
-        self._champion = champion
-        self._engine = open_database(read_settings())
-
-    @property
-    def champion(self):
-        return self._champion
-
-
-def get(path, champion=None):
-    """What the pages answer by themselves, without a service around them."""
-    serving = Standing(champion)
-    transport = httpx.ASGITransport(Pages(serving, dict).app())
-
-    async def asked():
-        async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
-            return await client.get(path)
-
-    answer = asyncio.run(asked())
-    serving.engine.dispose()
-    return answer
 
 
 @pytest.fixture(scope="module")
@@ -267,7 +237,7 @@ def test_the_history_is_strict_json_whatever_was_measured(tmp_path, monkeypatch)
         ("limit=0", "limit", "must be greater than or equal to 1"),
         ("limit=1001", "limit", "must be less than or equal to 1000"),
         ("limit=many", "limit", "must be a valid integer, unable to parse string as an integer"),
-        ("limit=1&limit=2", "limit", "must be a valid integer"),
+        ("limit=1&limit=2", "limit", "is given more than once"),
         ("limt=1", "limt", "is not a known field; did you mean limit?"),
     ],
 )

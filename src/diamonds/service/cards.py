@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
@@ -10,9 +9,11 @@ from typing import Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import Engine
 
 from diamonds.pricer import Pricer
 from diamonds.pricer.parts import BENTO_DESCRIPTION
+from diamonds.store import history as memory
 
 
 class Accuracy(BaseModel):
@@ -148,6 +149,11 @@ def _label(folder: Path) -> dict[str, Any]:
     return described
 
 
-def history(runs: Iterable[Mapping[str, Any]], request_id: str) -> History:
-    """Tell of runs as the database gives them, without what concerns only the machine they ran on."""
-    return History(runs=[RunCard.model_validate(run) for run in runs], request_id=request_id)
+def newest(engine: Engine, query: HistoryQuery, request_id: str) -> bytes:
+    """A `History` as JSON: the runs as the database gives them, without what concerns only the machine they ran on.
+
+    Raises:
+        DBAPIError: The database is away.
+    """
+    runs = [RunCard.model_validate(run) for run in memory.runs(engine, query.limit)]
+    return History(runs=runs, request_id=request_id).model_dump_json().encode()

@@ -7,6 +7,7 @@ from typing import Any
 FOUR_CS: dict[str, Any] = {"carat": 1.1, "cut": "Ideal", "color": "H", "clarity": "SI2"}
 MEASURED: dict[str, Any] = FOUR_CS | {"depth": 62.0, "table": 55.0, "x": 6.61, "y": 6.65, "z": 4.11}
 REQUEST_ID = "01a1fe8d-3b5c-7d21-9c4e-5f0a7b6c8d9e"
+LOGGED_ID = "01a1fe81-2a4b-7c10-8b3d-4e9f6a5b7c8d"
 VERSION = "2026-11-21T16.37.27.905Z"
 _BAND = {"price": 4729.65, "currency": "USD", "low": 3886.64, "high": 5257.48, "confidence": 0.9}
 _SERVED = {"model": "xgboost", "version": VERSION}
@@ -56,6 +57,34 @@ ANSWERS: dict[str, Any] = {
         "params": {"n_estimators": 600, "learning_rate": 0.05},
         "metrics": {"stones": 10708, "overall": {"mae": 256.67, "r2": 0.9839}, "four_cs": {"mae": 331.2}},
         "ranges": {"carat": {"min": 0.2, "max": 5.01}},
+        "request_id": REQUEST_ID,
+    },
+    "/traffic": {
+        "exchanges": [
+            {
+                "request_id": LOGGED_ID,
+                "received_at": "2026-11-21T16:51:03.402117Z",
+                "duration_ms": 0.41,
+                "method": "POST",
+                "path": "/predict",
+                "status": 200,
+                "request_body": FOUR_CS,
+                "response_body": _QUOTE | {"request_id": LOGGED_ID},
+                "client": "127.0.0.1",
+                "request_bytes": 62,
+                "response_bytes": 278,
+                "request_sha256": None,
+                "response_sha256": None,
+            }
+            | _SERVED
+        ],
+        "next": LOGGED_ID,
+        "request_id": REQUEST_ID,
+    },
+    "/traffic/counts": {
+        "counts": [
+            {"moment": "2026-11-21T16:00:00Z", "status": 200, "exchanges": 1284, "mean_ms": 0.52, "slowest_ms": 17.3}
+        ],
         "request_id": REQUEST_ID,
     },
 }

@@ -12,11 +12,11 @@ from pydantic import BaseModel, Field, TypeAdapter
 from pydantic.json_schema import JsonSchemaMode
 
 from diamonds import schema
-from diamonds.service import cards, examples, problems
+from diamonds.service import cards, examples, log, problems
 from diamonds.service.doors import Door
 
 JSON, TEXT = "application/json", "text/plain"
-DIAMONDS, MODELS, MACHINES = "Diamonds", "Models", "For machines"
+DIAMONDS, MODELS, TRAFFIC, MACHINES = "Diamonds", "Models", "Traffic", "For machines"
 #: The schemas of bodies and answers, by path and by what they are for.
 Schemas = Mapping[tuple[str, JsonSchemaMode], Any]
 REFUSAL: tuple[str, JsonSchemaMode] = ("refusal", "serialization")
@@ -34,6 +34,10 @@ Prices are US dollars. Every answer has a `request_id`, by which the exchange ca
 Whatever goes wrong is answered as `application/problem+json` (RFC 9457), in plain words.
 """
 
+GUARDED = (
+    "Needs the token of the service as `Authorization: Bearer …`; where the service has none, only its own machine is"
+    " let in."
+)
 #: What each route is for, beyond the first line of its own docstring.
 MORE = {
     "/predict": "Of ten stones like it, nine (`confidence`) cost between `low` and `high`. `outside` names what lies"
@@ -45,8 +49,10 @@ MORE = {
     "/explain": "The factors multiply `base_price`, the usual price of a stone, to the quoted price; the dollars add up"
     " to it.",
     "/sales": "`request_id` is that of the quote, `position` says which stone of a batch (the first is 0). The same"
-    " sale twice is one sale. Needs the token of the service as `Authorization: Bearer …`; where the service has none,"
-    " only its own machine is let in.",
+    f" sale twice is one sale. {GUARDED}",
+    "/traffic": "With their bodies, except that of one of more than 64 KiB only the beginning is kept. A page ends at"
+    f" `limit`, or once it holds more than 4 MiB; `next` says where to go on. {GUARDED}",
+    "/traffic/counts": f"For each minute or hour and each status: how many, and how long they took. {GUARDED}",
 }
 
 MEANINGS = {
@@ -64,7 +70,9 @@ MEANINGS = {
 }
 OF_EVERY_ROUTE = (405, 503, 504)
 OF_A_BODY = (400, 408, 413, 415, 422)
-OF_A_GUARDED = (401, 403, 404)
+OF_A_GUARDED = (401, 403)
+#: What a route may answer besides, whatever its kind.
+OF_ITS_OWN = {"/sales": (404,)}
 HEADERS: dict[int, dict[str, Any]] = {
     405: {"Allow": {"description": "the methods it takes", "schema": {"type": "string"}}},
     503: {"Retry-After": {"description": "seconds to wait", "required": True, "schema": {"type": "integer"}}},
@@ -97,7 +105,7 @@ class Operation:
         query: The model of what the address may ask for.
         answer: The type of what is answered; None where it is text for machines.
         statuses: What may be answered besides 200.
-        guarded: Whether it changes what is known, and so asks for the token.
+        guarded: Whether it changes what is known or shows logged bodies, and so asks for the token.
     """
 
     method: str
@@ -117,6 +125,14 @@ READ = (
         "get", "/history", "The runs of the training and their models, newest first", MODELS, cards.History,
         query=cards.HistoryQuery, statuses=(*OF_EVERY_ROUTE, 422),
     ),
+    Operation(
+        "get", "/traffic", "The logged requests and their answers, newest first", TRAFFIC, log.TrafficPage,
+        query=log.TrafficQuery, statuses=(*OF_EVERY_ROUTE, *OF_A_GUARDED, 422), guarded=True,
+    ),
+    Operation(
+        "get", "/traffic/counts", "How many requests there were, and how long they took", TRAFFIC, log.Counts,
+        query=log.CountsQuery, statuses=(*OF_EVERY_ROUTE, *OF_A_GUARDED, 422), guarded=True,
+    ),
     Operation("get", "/livez", "Whether the service runs", MACHINES, None, statuses=()),
     Operation("get", "/readyz", "Whether it can price: 503 until a model is loaded", MACHINES, None, statuses=(503,)),
     Operation("get", "/metrics", "Counts and durations, for Prometheus", MACHINES, None, statuses=()),
@@ -134,7 +150,7 @@ def document(apis: Iterable[Api], doors: Mapping[str, Door]) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {"title": "Diamonds", "version": "1", "description": ABOUT.strip()},
         "servers": [{"url": "/"}],
-        "tags": [{"name": tag} for tag in (DIAMONDS, MODELS, MACHINES)],
+        "tags": [{"name": tag} for tag in (DIAMONDS, MODELS, TRAFFIC, MACHINES)],
         "paths": paths,
         "components": {
             "schemas": definitions,
@@ -150,7 +166,7 @@ def _posted(api: Api, *, guarded: bool) -> Operation:
     types = get_type_hints(api.func, include_extras=True)
     answer = types.pop("return")
     summary = (inspect.getdoc(api.func) or api.route).splitlines()[0].rstrip(".")
-    statuses = (*OF_EVERY_ROUTE, *OF_A_BODY, *(OF_A_GUARDED if guarded else ()))
+    statuses = (*OF_EVERY_ROUTE, *OF_A_BODY, *(OF_A_GUARDED if guarded else ()), *OF_ITS_OWN.get(api.route, ()))
     (body,) = types.values()
     return Operation(
         "post", api.route, summary, DIAMONDS, answer, body=body, statuses=statuses, guarded=guarded
@@ -221,6 +237,14 @@ def _asked(path: str, schemas: Schemas) -> dict[str, Any]:
 def _parameters(query: type[BaseModel]) -> list[dict[str, Any]]:
     fields = query.model_json_schema()["properties"]
     return [
-        {"name": name, "in": "query", "description": fields[name].pop("description", ""), "schema": fields[name]}
-        for name in fields
+        {"name": name, "in": "query", "description": field.pop("description", ""), "schema": _never_null(field)}
+        for name, field in fields.items()
     ]
+
+
+def _never_null(field: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a parameter that can be left out, but not be null: an address has no word for that."""
+    if "anyOf" not in field:
+        return field
+    given: dict[str, Any] = next(each for each in field["anyOf"] if each != {"type": "null"})
+    return {key: value for key, value in field.items() if key not in {"anyOf", "default"}} | given

@@ -1,15 +1,17 @@
-"""What is read rather than asked: the pages, the description of the API, the champion and the history."""
+"""What is read rather than asked: the pages, the description of the API, the champion, the history and the traffic."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from jinja2 import Environment, FileSystemLoader
 from pydantic import BaseModel, ValidationError
+from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -18,13 +20,15 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from diamonds import schema
-from diamonds.service import cards, problems
+from diamonds.service import cards, log, problems
 from diamonds.service.exchange import EXPLAINED_BY, current, new_request_id
+from diamonds.service.guard import require_admin
 from diamonds.service.problems import RefusedError
 from diamonds.service.state import Serving
-from diamonds.store import history as memory
 
 logger = logging.getLogger(__name__)
+
+Query = TypeVar("Query", bound=BaseModel)
 
 HERE = Path(__file__).parent
 #: Where BentoML keeps Swagger UI (Apache License 2.0), which so needs no copy here.
@@ -39,7 +43,11 @@ HEADERS = {
 
 
 class Pages:
-    """The routes that are read. Each is a plain function, so that Starlette calls it off the event loop."""
+    """The routes that are read.
+
+    None holds the event loop up: Starlette calls plain functions in threads, and what needs the database is read in
+    the few that `serving` has for it, so that however many ask, connections are left for the log itself.
+    """
 
     def __init__(self, serving: Serving, describe: Callable[[], dict[str, Any]]) -> None:
         """Read what is served from `serving`; `describe` makes the OpenAPI document, once."""
@@ -57,6 +65,8 @@ class Pages:
                 Route("/docs.json", self.document),
                 Route("/champion", self.champion),
                 Route("/history", self.history),
+                Route("/traffic", self.traffic),
+                Route("/traffic/counts", self.counts),
                 Mount("/static", assets),
             ],
             exception_handlers={RefusedError: _refuse},
@@ -81,15 +91,37 @@ class Pages:
         champion = self._serving.require_champion()
         return _json(cards.champion_card(champion.pricer, champion.folder, _request_id()))
 
-    def history(self, request: Request) -> Response:
+    async def history(self, request: Request) -> Response:
         """The newest runs and their models."""
-        limit = _query(request).limit
+        query = _query(request, cards.HistoryQuery, "The history cannot be shown like this")
+        return await self._read("history", cards.newest, query)
+
+    async def traffic(self, request: Request) -> Response:
+        """The logged exchanges, newest first."""
+        self._require_admin(request)
+        return await self._read("traffic", log.page, _query(request, log.TrafficQuery, log.UNSHOWN))
+
+    async def counts(self, request: Request) -> Response:
+        """How many exchanges there were when."""
+        self._require_admin(request)
+        return await self._read("traffic", log.counted, _query(request, log.CountsQuery, log.UNSHOWN))
+
+    def _require_admin(self, request: Request) -> None:
+        require_admin(dict(request.scope["headers"]), request.scope.get("client"), self._serving.admin_token)
+
+    async def _read(self, subject: str, read: Callable[[Engine, Query, str], bytes], query: Query) -> Response:
+        """Answer with what the database says.
+
+        Raises:
+            RefusedError: It says nothing, or nothing in time.
+        """
+        threads, engine = self._serving.reading, self._serving.engine
         try:
-            runs = memory.runs(self._serving.engine, limit)
+            body = await asyncio.get_running_loop().run_in_executor(threads, read, engine, query, _request_id())
         except SQLAlchemyError as error:
-            logger.error("the history cannot be read: %s", error)
-            raise RefusedError(503, title="The history cannot be read now: the database is away") from error
-        return _json(cards.history(runs, _request_id()))
+            logger.error("the %s cannot be read: %s", subject, error)
+            raise RefusedError(503, title=f"The {subject} cannot be read now: the database is away") from error
+        return Response(body, media_type="application/json")
 
     @cached_property
     def _document(self) -> dict[str, Any]:
@@ -116,12 +148,17 @@ def _refuse(request: Request, error: Exception) -> Response:  # noqa: ARG001 - S
     return Response(problems.as_json(refused, _request_id()), refused.status, headers, problems.CONTENT_TYPE)
 
 
-def _query(request: Request) -> cards.HistoryQuery:
-    """What the address asks for; what it says twice is a list, which no parameter can be."""
+def _query(request: Request, model: type[Query], title: str) -> Query:
+    """What the address asks for.
+
+    Raises:
+        RefusedError: It does not hold; the problem, which has this title, says why.
+    """
     given = request.query_params
-    asked = {name: given[name] if len(given.getlist(name)) == 1 else given.getlist(name) for name in given}
+    if twice := [name for name in given if len(given.getlist(name)) > 1]:
+        problems = [schema.Problem(name, str(given.getlist(name)), "is given more than once") for name in twice]
+        raise RefusedError(422, problems, title)
     try:
-        return cards.HistoryQuery.model_validate(asked)
+        return model.model_validate(dict(given))
     except ValidationError as error:
-        wrong = schema.problems(error, cards.HistoryQuery)
-        raise RefusedError(422, wrong, "The history cannot be shown like this") from error
+        raise RefusedError(422, schema.problems(error, model), title) from error

@@ -43,7 +43,8 @@ class Serving:
     Attributes:
         threads: Where answers are computed that take longer than others should wait.
         waiting: Where answers wait for the database, so that neither the champion nor metrics wait behind them.
-        admin_token: What lets callers change anything.
+        reading: Where what is read waits for the database, so that neither sales nor the log wait behind it.
+        admin_token: What lets callers change anything, or see logged bodies.
         masked: Names of body fields that the traffic log does not keep.
     """
 
@@ -51,6 +52,7 @@ class Serving:
         """Hold nothing yet."""
         self.threads = ThreadPoolExecutor(2, thread_name_prefix="answers")
         self.waiting = ThreadPoolExecutor(4, thread_name_prefix="database")
+        self.reading = ThreadPoolExecutor(2, thread_name_prefix="reading")
         self.admin_token: SecretStr | None = None
         self.masked: frozenset[str] = frozenset()
         self._champions: Champions | None = None
@@ -109,6 +111,7 @@ class Serving:
             self._following.cancel()
         self.threads.shutdown(cancel_futures=True)
         self.waiting.shutdown(wait=False, cancel_futures=True)
+        self.reading.shutdown(wait=False, cancel_futures=True)
         if self._outbox is not None and self._shipper is not None and self._engine is not None:
             self._shipper.stop()
             self._outbox.close()

@@ -1,0 +1,44 @@
+"""The pages by themselves, without a service around them."""
+
+import asyncio
+
+import httpx
+
+from diamonds.config import read_settings
+from diamonds.service.pages import Pages
+from diamonds.service.state import Serving
+from diamonds.store.database import open_database
+
+
+class Standing(Serving):
+    """A worker with this champion, or none, and the settings that the environment names."""
+
+    def __init__(self, champion):
+        super().__init__()
+        self._champion = champion
+        self._engine = open_database(read_settings())
+        self.admin_token = read_settings().admin_token
+
+    @property
+    def champion(self):
+        return self._champion
+
+
+def get(path, champion=None, **caller):
+    """What the pages answer to a caller."""
+    serving = Standing(champion)
+    (answer,) = get_all(serving, [path], **caller)
+    serving.reading.shutdown()
+    serving.engine.dispose()
+    return answer
+
+
+def get_all(serving, paths, *, client="127.0.0.1", headers=None):
+    """What the pages of a worker answer to somebody at this address who asks for all of these at once."""
+    transport = httpx.ASGITransport(Pages(serving, dict).app(), client=(client, 50000))
+
+    async def asked():
+        async with httpx.AsyncClient(transport=transport, base_url="http://service") as caller:
+            return await asyncio.gather(*(caller.get(path, headers=headers) for path in paths))
+
+    return asyncio.run(asked())
