@@ -3,37 +3,30 @@
 from __future__ import annotations
 
 import csv
-import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import datetime
-from functools import wraps
 from pathlib import Path
-from typing import Any, ParamSpec
+from typing import Any
 
 import click
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 from sqlalchemy import Engine
-from sqlalchemy.exc import DBAPIError
 
+from diamonds.cli import traffic
+from diamonds.cli.speech import as_json, console, database, plainly, print_json
 from diamonds.config import read_settings
 from diamonds.errors import DiamondsError, NoSuchModelError
 from diamonds.store import history as memory
 from diamonds.store.database import migrate as bring_up_to_date
-from diamonds.store.database import open_database, require_current
+from diamonds.store.database import open_database
 
 METRICS = {
     "mae": "MAE", "rmse": "RMSE", "r2": "R²", "mape": "MAPE", "bias": "bias", "coverage": "coverage", "width": "width",
 }  # fmt: skip
 METRIC_NAMES = tuple(METRICS)
 NOT_COMPARABLE = "errors of different holdouts are not comparable"
-
-P = ParamSpec("P")
-
-as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 
 
 # Kedro looks for this name in a project's `cli` module: `kedro history` is `diamonds history`.
@@ -43,21 +36,7 @@ def cli() -> None:
     """What the project remembers, and how to steer it."""
 
 
-def plainly(command: Callable[P, None]) -> Callable[P, None]:
-    """The command, with a failure said in one line on stderr and exit status 1."""
-
-    @wraps(command)
-    def said(*args: P.args, **kwargs: P.kwargs) -> None:
-        try:
-            command(*args, **kwargs)
-        except DiamondsError as error:
-            click.echo(f"diamonds: {error}", err=True)
-            raise click.exceptions.Exit(1) from error
-        except DBAPIError as error:
-            click.echo(f"diamonds: the database does not answer: {error.orig}", err=True)
-            raise click.exceptions.Exit(1) from error
-
-    return said
+cli.add_command(traffic.traffic)
 
 
 @cli.group(invoke_without_command=True)
@@ -74,12 +53,12 @@ def history(
     """Every run, and every model it trained with its metrics."""
     if context.invoked_subcommand is not None:
         return
-    runs = _narrowed(memory.runs(_database(), limit), model)
+    runs = _narrowed(memory.runs(database(), limit), model)
     if model and not any(run["models"] for run in runs):
         raise NoSuchModelError(f"none of the latest {limit} runs has a model {model}")
     shown = (metric,) if metric else METRIC_NAMES
     if as_json:
-        _print_json(runs)
+        print_json(runs)
     elif as_csv:
         _print_csv(runs, shown)
     elif runs:
@@ -95,11 +74,11 @@ def history(
 @plainly
 def compare(first: str, second: str, as_json: bool) -> None:
     """What differs between two runs: data, code, parameters, holdout and metrics."""
-    engine = _database()
+    engine = database()
     runs = [memory.run(engine, run_id) for run_id in (first, second)]
     differences = memory.differences(*runs)
     if as_json:
-        _print_json(differences)
+        print_json(differences)
         return
     if not differences:
         click.echo("The two runs are alike.")
@@ -107,10 +86,10 @@ def compare(first: str, second: str, as_json: bool) -> None:
     table = Table("", first, second, box=None, padding=(0, 2))
     for place, (before, after) in differences.items():
         table.add_row(escape(place), *(escape(_plain_value(value)) for value in (before, after)))
-    console = _console()
-    console.print(table)
+    out = console()
+    out.print(table)
     if not memory.same_holdout(runs):
-        console.print(f"The holdouts differ or are not known: {NOT_COMPARABLE}.", highlight=False)
+        out.print(f"The holdouts differ or are not known: {NOT_COMPARABLE}.", highlight=False)
 
 
 @history.command()
@@ -129,7 +108,7 @@ def plot(model: str | None, metric: str | None, limit: int | None, output: Path)
     """Draw the metrics run by run, in one HTML file that needs no network, and print its path."""
     from diamonds.pipelines.reporting import history_figure
 
-    runs = _narrowed(memory.runs(_database(), limit), model)
+    runs = _narrowed(memory.runs(database(), limit), model)
     if not any(each["metrics"] for run in runs for each in run["models"]):
         raise NoSuchModelError(f"nothing to draw: no run judged {f'a model {model}' if model else 'any model'}")
     figure = history_figure.draw(runs, (metric,) if metric else history_figure.METRICS)
@@ -158,7 +137,7 @@ def champion(context: click.Context, as_json: bool) -> None:
 @plainly
 def set_champion(model: str, version: str, reason: str) -> None:
     """Make a model of an earlier run the champion, by hand."""
-    _promote(_database(), model, version, reason)
+    _promote(database(), model, version, reason)
 
 
 @cli.command()
@@ -167,7 +146,7 @@ def set_champion(model: str, version: str, reason: str) -> None:
 @plainly
 def rollback(version: str, reason: str) -> None:
     """Put the earlier champion of this version back, as a new entry."""
-    engine = _database()
+    engine = database()
     former = memory.former_champions(engine)
     names = [name for name, its_version in former if its_version == version]
     if not names:
@@ -192,11 +171,11 @@ def _promote(engine: Engine, model: str, version: str, reason: str) -> None:
 
 
 def _show_champion(*, as_json: bool) -> None:
-    found = memory.champion(_database())
+    found = memory.champion(database())
     if found is None:
         raise DiamondsError("no champion yet: `kedro run` trains and chooses one")
     if as_json:
-        _print_json(asdict(found))
+        print_json(asdict(found))
         return
     table = Table(show_header=False, box=None)
     for label, value in {
@@ -208,7 +187,7 @@ def _show_champion(*, as_json: bool) -> None:
         "files": found.artefact,
     }.items():
         table.add_row(f"[dim]{label}[/dim]", escape(value))
-    _console().print(table)
+    console().print(table)
 
 
 @cli.command()
@@ -225,7 +204,7 @@ def tune(model: str, trials: int, timeout: float | None, n_jobs: int | None, as_
     """
     found = _run_search(model, {"trials": trials, "timeout": timeout}, {"n_jobs": n_jobs} if n_jobs else {})
     if as_json:
-        _print_json(found)
+        print_json(found)
         return
     ended = [trial for trial in found["trials"] if trial["state"] in {"COMPLETE", "PRUNED"}]
     click.echo(
@@ -272,12 +251,6 @@ def migrate() -> None:
     )
 
 
-def _database() -> Engine:
-    engine = open_database(read_settings())
-    require_current(engine)
-    return engine
-
-
 def _narrowed(runs: list[dict[str, Any]], model: str | None) -> list[dict[str, Any]]:
     """The runs with only this model, where one is named."""
     if model is None:
@@ -304,14 +277,14 @@ def _chosen(chosen: Any) -> str:  # noqa: ANN401 - a name, names, or versions by
 
 
 def _print_runs(runs: list[dict[str, Any]], metrics: Sequence[str]) -> None:
-    console = _console()
+    out = console()
     differ = not memory.same_holdout(runs)
     for run in runs:
-        console.print(f"[bold]{run['id']}[/bold] {_summary(run, with_holdout=differ)}", highlight=False)
+        out.print(f"[bold]{run['id']}[/bold] {_summary(run, with_holdout=differ)}", highlight=False)
         if run["models"]:
-            console.print(_models_table(run["models"], metrics))
+            out.print(_models_table(run["models"], metrics))
     if differ:
-        console.print(f"The holdouts differ or are not known: {NOT_COMPARABLE}.")
+        out.print(f"The holdouts differ or are not known: {NOT_COMPARABLE}.")
 
 
 def _print_csv(runs: list[dict[str, Any]], metrics: Sequence[str]) -> None:
@@ -345,18 +318,3 @@ def _metric(name: str, value: float) -> str:
     if name in {"mae", "rmse", "bias"}:
         return f"${value:,.2f}" if value >= 0 else f"-${-value:,.2f}"
     return f"{value:.4f}" if name == "r2" else f"{value:.2%}"
-
-
-def _console() -> Console:
-    """A console as wide as its reader: the terminal, or whatever a pipe takes."""
-    return Console() if sys.stdout.isatty() else Console(width=200)
-
-
-def _print_json(value: object) -> None:
-    click.echo(json.dumps(value, indent=1, default=_json_default))
-
-
-def _json_default(value: object) -> str:
-    if isinstance(value, datetime):
-        return value.isoformat()
-    raise TypeError(f"{value!r} has no form in JSON")
