@@ -1,54 +1,14 @@
 """The load on the service is counted as the server sees it, and what the benchmark starts it ends."""
 
-import asyncio
-import threading
-from contextlib import contextmanager
-
 import pytest
 
 from benchmarks.service.load import Job, Outcome, load
 from benchmarks.service.report import BARE, BATCH, MANY, PREDICT, STOCK, Measurement, Report
 from benchmarks.service.servers import running
 from project import ROOT
+from scripted import answer, scripted
 
 BARE_SERVER = [str(ROOT / "benchmarks/service/bare.py"), "{port}"]
-
-
-class Scripted(asyncio.Protocol):
-    """A server of ready-made answers, each sent in the pieces given."""
-
-    def __init__(self, answers, asked):
-        self._answers, self._asked = answers, asked
-
-    def connection_made(self, transport):
-        self._transport = transport
-
-    def data_received(self, data):
-        self._asked.append(data)
-        pieces = self._answers[(len(self._asked) - 1) % len(self._answers)]
-        for number, piece in enumerate(pieces):
-            asyncio.get_running_loop().call_later(0.001 * number, self._transport.write, piece)
-
-
-@contextmanager
-def scripted(*answers):
-    """Serve these answers in turn; gives the port and what was asked."""
-    loop, asked = asyncio.new_event_loop(), []
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    serving = loop.create_server(lambda: Scripted(answers, asked), "127.0.0.1", 0)
-    server = asyncio.run_coroutine_threadsafe(serving, loop).result()
-    try:
-        yield server.sockets[0].getsockname()[1], asked
-    finally:
-        loop.call_soon_threadsafe(server.close)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
-
-
-def answer(status, body=b"{}"):
-    return b"HTTP/1.1 %s\r\ncontent-length: %d\r\n\r\n%s" % (status, len(body), body)
 
 
 def test_every_answer_is_counted_with_its_status_those_of_the_warm_up_and_the_last_ones_too():

@@ -10,10 +10,7 @@ reached is only said.
 
 import argparse
 import json
-import os
-import platform
 import shutil
-import signal
 import sys
 import tempfile
 from contextlib import AbstractContextManager, ExitStack
@@ -34,8 +31,9 @@ from benchmarks.service.report import (
     STOCK,
     Measurement,
     Report,
+    machine,
 )
-from benchmarks.service.servers import Server, bentoml_serve, running
+from benchmarks.service.servers import Server, bentoml_serve, end_in_order_on_signals, running, running_diamonds
 
 HERE = Path(__file__).parent
 CONNECTIONS = (1, 16)
@@ -122,18 +120,6 @@ def arguments() -> argparse.Namespace:
     return asked.parse_args()
 
 
-def end_in_order_on_signals() -> None:
-    """Let the first Ctrl-C or SIGTERM end everything that was started, and the next ones not disturb that."""
-
-    def stop(*_: object) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)
-        raise KeyboardInterrupt
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stop)
-
-
 def measure_service(course: Course, folder: Path, project: Path | None) -> dict[str, float]:
     """Measure (a), (b) and the service with a champion; answers the peak memory of each in MiB."""
     served = folder / "served"
@@ -146,7 +132,7 @@ def measure_service(course: Course, folder: Path, project: Path | None) -> dict[
         bare = servers.enter_context(running([str(HERE / "bare.py"), "{port}"], make(folder / "bare")))
         stock = servers.enter_context(running_stock(make(folder / "stock")))
         with running_diamonds(served) as ours:
-            log = TrafficLog(served)
+            log = TrafficLog.of_project(served)
             course.run(contenders(bare, stock, ours, log))
             memory = {"a": bare.peak_mib, "b": stock.peak_mib, "c": ours.peak_mib}
     check_log(course, "c", log)
@@ -179,7 +165,7 @@ def measure_millions(course: Course, folder: Path) -> dict[str, float]:
             place = folder / f"of-{size}"
             champions.publish_perturbed(stones, size, place)
             server = servers.enter_context(running_diamonds(place))
-            rivals.append(Contender(name, server, "/similar", asked, log=TrafficLog(place)))
+            rivals.append(Contender(name, server, "/similar", asked, log=TrafficLog.of_project(place)))
         course.run(rivals)
         memory = {rival.name: rival.server.peak_mib for rival in rivals}
     for rival in rivals:
@@ -202,12 +188,6 @@ def running_stock(folder: Path) -> AbstractContextManager[Server]:
     return running(bentoml_serve("stock:Stock"), folder, BENTOML_HOME=str(folder))
 
 
-def running_diamonds(folder: Path) -> AbstractContextManager[Server]:
-    """The service, with the champion of the Bento store in this folder, its memory and its outbox there too."""
-    shutil.copy(bodies.ROOT / "bentofile.yaml", folder)
-    return running(bentoml_serve(), folder, BENTOML_HOME=str(folder))
-
-
 def make(folder: Path) -> Path:
     """The folder, made."""
     folder.mkdir()
@@ -225,11 +205,6 @@ def show(report: Report, memory: dict[str, float], course: Course) -> None:
         print(f"{'yes' if reached else 'no':5}{'not measured' if figure is None else f'{figure:,.2f}':>14}  {bar}")
     for problem in course.problems:
         print(f"\nFAILED {problem}")
-
-
-def machine() -> dict[str, str | int | None]:
-    """What the figures were measured on."""
-    return {"cores": os.cpu_count(), "system": platform.system(), "python": platform.python_version()}
 
 
 if __name__ == "__main__":

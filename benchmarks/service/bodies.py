@@ -1,13 +1,12 @@
 """What is asked: stones of the default data, as JSON."""
 
 import json
-from pathlib import Path
 
 import pandas as pd
 
+from benchmarks.service.servers import ROOT
 from diamonds.schema import FEATURES, REQUIRED
 
-ROOT = Path(__file__).parents[2]
 STONES, BATCHES, BATCH, NEIGHBORS = 5_000, 20, 1_000, 5
 
 

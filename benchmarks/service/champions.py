@@ -10,8 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmarks.service.bodies import ROOT
-from benchmarks.service.servers import neutral_environment
+from benchmarks.service.servers import ROOT, neutral_environment
 from diamonds import models
 from diamonds.config import Settings
 from diamonds.datasets import BentoModelDataset

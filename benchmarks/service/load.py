@@ -14,7 +14,7 @@ import sys
 import time
 from array import array
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import cast
 
@@ -211,7 +211,7 @@ def request(path: str, body: bytes) -> bytes:
     return head.encode() + HEAD_END + body
 
 
-def quantile(ordered: list[int], share: float) -> float:
+def quantile(ordered: Sequence[float], share: float) -> float:
     """The value that this share of the ordered ones does not exceed; infinite where there are none.
 
     >>> quantile([1, 2, 3, 4], 0.5)

@@ -1,26 +1,48 @@
 """The traffic log, looked at from outside: every request that was answered is to be one row."""
 
-import sqlite3
 import time
-from contextlib import closing
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, Self
+
+from sqlalchemy import Engine, func, select
+
+from diamonds.config import Settings
+from diamonds.store.database import open_database
+from diamonds.store.tables import Traffic
 
 #: A log that lags behind further has failed.
 PATIENCE_SECONDS = 120
 
 
 class TrafficLog:
-    """The rows of a project's traffic, beside the requests that its service answered."""
+    """The rows of a database's traffic, beside the requests that a service answered."""
 
-    def __init__(self, project: Path) -> None:
-        """Read the database of a project."""
+    def __init__(self, url: str) -> None:
+        """Read this database."""
         self.answered = 0
-        self._database = f"file:{project}/data/diamonds.db?mode=ro"
+        self.engine: Engine = open_database(Settings(database_url=url))
+
+    @classmethod
+    def of_project(cls, project: Path) -> Self:
+        """Read the database of a project."""
+        return cls(f"sqlite:///{project}/data/diamonds.db")
 
     def rows(self) -> int:
         """How many rows there are."""
-        with closing(sqlite3.connect(self._database, uri=True, timeout=PATIENCE_SECONDS)) as connection:
-            return int(connection.execute("SELECT count(*) FROM traffic").fetchone()[0])
+        with self.engine.connect() as connection:
+            return int(connection.execute(select(func.count()).select_from(Traffic)).scalar_one())
+
+    def ids(self) -> list[str]:
+        """The id of each row."""
+        with self.engine.connect() as connection:
+            return list(connection.execute(select(Traffic.request_id)).scalars())
+
+    def exchanges(self) -> Iterator[dict[str, Any]]:
+        """Each row, by the names of its columns."""
+        with self.engine.connect() as connection:
+            found = connection.execution_options(yield_per=1_000).execute(select(*Traffic.__table__.columns))
+            yield from (dict(row) for row in found.mappings())
 
     def wait(self) -> float:
         """Wait until there is a row for each request answered so far, or for long; answers the seconds it took."""

@@ -1,5 +1,7 @@
 """The figures: what each round measured, the medians of all rounds, and the bars they are read against."""
 
+import os
+import platform
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from statistics import median
@@ -113,6 +115,11 @@ def p99(measurement: Measurement) -> float:
 def stones_per_second(measurement: Measurement) -> float:
     """The median over the rounds."""
     return measurement.requests_per_second * measurement.stones
+
+
+def machine() -> dict[str, str | int | None]:
+    """What the figures were measured on."""
+    return {"cores": os.cpu_count(), "system": platform.system(), "python": platform.python_version()}
 
 
 def _facts(report: Report, measurement: Measurement) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """Servers that run for as long as they are measured."""
 
 import os
+import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -8,11 +10,13 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil  # BentoML needs it, so it is there
+
+ROOT = Path(__file__).parents[2]
 
 #: An index of 5 million stones takes its time.
 START_SECONDS, END_SECONDS = 300, 30
@@ -34,18 +38,19 @@ class Server:
 
 
 @contextmanager
-def running(command: list[str], folder: Path, **environment: str) -> Iterator[Server]:
+def running(command: list[str], folder: Path, port: int | None = None, **environment: str) -> Iterator[Server]:
     """Start a command in a folder, wait until it is ready, and end it and all that it started in any case.
 
     Args:
-        command: What to run; `{port}` in it becomes a free one.
+        command: What to run; `{port}` in it becomes the port.
         folder: Where; what the command says goes to `server.log` there.
+        port: To serve at; a free one if none is given.
         environment: Variables beside those of this process that are not the project's own.
 
     Raises:
         RuntimeError: It ended, or was not ready in time; the message has what it said.
     """
-    port = free_port()
+    port = port or free_port()
     words = [word.format(port=port) for word in command]
     log = folder / "server.log"
     with log.open("wb") as output:
@@ -67,6 +72,21 @@ def running(command: list[str], folder: Path, **environment: str) -> Iterator[Se
 def bentoml_serve(service: str = "") -> list[str]:
     """The command `bentoml serve` at a free port, all else as BentoML has it."""
     return ["-m", "bentoml", "serve", *([service] if service else []), "--host", "127.0.0.1", "--port", "{port}"]
+
+
+def running_diamonds(
+    folder: Path, service: str = "", port: int | None = None, **environment: str
+) -> AbstractContextManager[Server]:
+    """The service, its memory and its outbox in this folder, and the champion of the Bento store there.
+
+    Args:
+        folder: Where it runs.
+        service: Another module of the same service, if any; see `bentoml_serve`.
+        port: To serve at; a free one if none is given.
+        environment: Variables that say otherwise.
+    """
+    shutil.copy(ROOT / "bentofile.yaml", folder)
+    return running(bentoml_serve(service), folder, port, **({"BENTOML_HOME": str(folder)} | environment))
 
 
 def neutral_environment() -> dict[str, str]:
@@ -91,6 +111,15 @@ def family(process: psutil.Process) -> list[psutil.Process]:
         return []
 
 
+def is_ready(port: int) -> bool:
+    """Whether what listens at this port is ready to answer."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
 def end(process: psutil.Process) -> None:
     """Ask a process to end, and kill what is left of it and of all that it started."""
     started = family(process)
@@ -103,20 +132,24 @@ def end(process: psutil.Process) -> None:
     psutil.wait_procs(left, timeout=END_SECONDS)
 
 
+def end_in_order_on_signals() -> None:
+    """Let the first Ctrl-C or SIGTERM end everything that was started, and the next ones not disturb that."""
+
+    def stop(*_: object) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+
+
 def _wait_until_ready(process: psutil.Popen, port: int, log: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
-    while not _is_ready(port):
+    while not is_ready(port):
         if process.poll() is not None or time.monotonic() > deadline:
             raise RuntimeError(f"a server did not start: {' '.join(process.args)}\n{log.read_text()}")
         time.sleep(0.1)
-
-
-def _is_ready(port: int) -> bool:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as answer:
-            return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError):
-        return False
 
 
 def _peak_mib(process: psutil.Process) -> float:
