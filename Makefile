@@ -5,7 +5,7 @@ BIN := .venv/bin
 # What BentoML would otherwise report to its makers at each start.
 export BENTOML_DO_NOT_TRACK := True
 
-.PHONY: help setup train serve viz test check format bento bench bench-quote bench-service bench-similar bench-training lock
+.PHONY: help setup train serve viz test check format bento bench bench-quote bench-service bench-similar bench-traffic bench-training lock
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-15s %s\n", $$1, $$2}'
@@ -54,7 +54,7 @@ bento: setup ## Build a Bento of the service and the champion, and write it whol
 	@mkdir -p build && rm -f build/diamonds.bento
 	$(BIN)/bentoml export diamonds:latest $(CURDIR)/build/diamonds.bento
 
-bench: bench-quote bench-similar bench-service bench-training ## Run all benchmarks
+bench: bench-quote bench-similar bench-service bench-traffic bench-training ## Run all benchmarks
 
 bench-quote: setup ## How quickly stones are priced
 	$(BIN)/python benchmarks/quote.py
@@ -64,6 +64,9 @@ bench-similar: setup ## How quickly similar stones are found
 
 bench-service: setup ## How quickly the service answers, beside bare Starlette and stock BentoML; ten minutes
 	$(BIN)/python -m benchmarks.service
+
+bench-traffic: setup ## Whether the traffic log keeps its promises under kill -9 and outages, and its cost; fifteen minutes
+	$(BIN)/python -m benchmarks.traffic
 
 bench-training: setup ## What a run costs, and how quickly a search gets as good as a plain loop; ten minutes
 	$(BIN)/python benchmarks/run.py
