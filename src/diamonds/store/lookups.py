@@ -8,7 +8,18 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Connection, Engine, Select, Text, cast, func, literal_column, select, text
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Select,
+    Text,
+    cast,
+    func,
+    literal_column,
+    select,
+    text,
+)
 
 from diamonds.moments import written
 from diamonds.store.partitions import least_id
@@ -138,7 +149,8 @@ def _query(asked: Asked) -> Select[Any]:
         cast(column, Text).label(column.key) if column.key in BODIES else column
         for column in (getattr(Traffic, name) for name in COLUMNS)
     ]
-    return select(*columns).where(*_conditions(asked)).order_by(Traffic.request_id.desc())
+    order = [column.desc() for column in _leading(asked)]
+    return select(*columns).where(*_conditions(asked)).order_by(*order, Traffic.request_id.desc())
 
 
 def _conditions(asked: Asked) -> Iterator[ColumnElement[bool]]:
@@ -151,12 +163,29 @@ def _conditions(asked: Asked) -> Iterator[ColumnElement[bool]]:
         yield Traffic.received_at < asked.until
     if asked.before:
         yield Traffic.request_id < asked.before
-    if asked.status:
-        yield Traffic.status == asked.status
-    if asked.path is not None:
-        yield Traffic.path == _storable(asked.path)
-    if asked.version is not None:
-        yield Traffic.version == _storable(asked.version)
+    leading = _leading(asked)
+    for column, value in _values(asked):
+        yield column.between(value, value) if leading else column == value
+
+
+def _leading(asked: Asked) -> list[Any]:
+    """The column whose index is walked, where only one has a value; the rows are then ordered by it, as its index is.
+
+    Asked for what equals a value, PostgreSQL knows that this order is none, and where the value is frequent it walks
+    back over all exchanges until it meets it: for the version of long ago that is the whole log.
+    """
+    columns = [column for column, _ in _values(asked)]
+    return columns if len(columns) == 1 else []
+
+
+def _values(asked: Asked) -> list[tuple[Any, Any]]:
+    """The columns that are to have a value, with it."""
+    values = {Traffic.path: asked.path, Traffic.status: asked.status, Traffic.version: asked.version}
+    return [
+        (column, _storable(value) if isinstance(value, str) else value)
+        for column, value in values.items()
+        if value is not None
+    ]
 
 
 def _storable(word: str) -> str:
