@@ -91,8 +91,8 @@ def ship(engine: Engine, folder: Path, records: Sequence[str]) -> float:
     for each in records:
         outbox.put(each)
     began = time.perf_counter()
-    while outbox.ship(partial(traffic.record, engine)) or outbox.is_behind:
-        pass
+    while len(outbox):
+        outbox.ship(partial(traffic.record, engine))
     seconds = time.perf_counter() - began
     outbox.close()
     return len(records) / seconds

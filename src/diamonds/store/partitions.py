@@ -18,6 +18,8 @@ LOCK = 53941
 REST = "traffic_rest"
 #: An id from before says that a clock went wrong; so does one from this far ahead.
 FIRST_YEAR, AHEAD = 2020, timedelta(days=2)
+#: So many characters of an id tell its month, but for the 65 seconds in which one ends.
+TOLD_APART_BY = 8
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -32,12 +34,16 @@ def least_id(moment: datetime) -> str:
 
 
 def months_of(request_ids: Iterable[str]) -> set[date]:
-    """The first days of the months of these ids, and of those that follow; those of clocks gone wrong left out."""
+    """The first days of the months of these ids, and of those that follow; those of clocks gone wrong left out.
+
+    Args:
+        request_ids: Or their beginnings.
+    """
     found = set()
     latest = datetime.now(UTC) + AHEAD
-    for minute in {request_id[:8] for request_id in request_ids}:  # the 65 seconds they were made in
+    for beginning in {request_id[:TOLD_APART_BY] for request_id in request_ids}:
         try:
-            moment = EPOCH + timedelta(milliseconds=int(minute, 16) << 16)
+            moment = EPOCH + timedelta(milliseconds=int(beginning, 16) << 16)
         except (ValueError, OverflowError):
             continue
         if moment.year >= FIRST_YEAR and moment <= latest:

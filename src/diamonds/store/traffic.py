@@ -125,7 +125,8 @@ def prune(engine: Engine, before: datetime) -> int:
 def _see_to_months(engine: Engine, records: Sequence[str]) -> None:
     """See that PostgreSQL has the months of these records, and those after them, ahead of time."""
     if engine.dialect.name == "postgresql":
-        for month in sorted(partitions.months_of(record[len(BEGIN) :] for record in records)):
+        begin, end = len(BEGIN), len(BEGIN) + partitions.TOLD_APART_BY
+        for month in sorted(partitions.months_of({record[begin:end] for record in records})):
             _has_month(engine, month)
 
 
