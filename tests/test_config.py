@@ -69,3 +69,9 @@ def test_what_sales_are_looked_up_by_is_not_masked(monkeypatch):
 
     with pytest.raises(ConfigurationError, match="DIAMONDS_MASKED_FIELDS names carat, price: sales are looked up by"):
         prepare()
+
+
+def test_a_token_from_a_file_that_ends_with_a_line_break_is_the_token(monkeypatch):
+    monkeypatch.setenv("DIAMONDS_ADMIN_TOKEN", "sesame\n")
+
+    assert read_settings().admin_token.get_secret_value() == "sesame"

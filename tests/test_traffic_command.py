@@ -145,6 +145,7 @@ def test_pruning_removes_what_is_old_and_says_how_much(run, database, hourly):
         (("--since", "yesterday"), "'yesterday' must be a moment such as 2026-11-21T16:30:00Z, or an age such as 90d, 12h or 30m"),
         (("--status", "99"), "99 is not in the range 100<=x<=599"),
         (("--before", "x"), "'x' is not a valid UUID"),
+        (("--since", "12h", "--json", "counts"), "--since, --json: give options after counts, not before it"),
         (("counts", "--per", "day"), "'day' is not one of 'minute', 'hour'"),
     ],
 )  # fmt: skip
@@ -186,3 +187,17 @@ def test_a_reader_who_leaves_early_is_no_failure_worth_a_word(long, tmp_path, wo
 
     assert "request_id" in first
     assert complaints == ""
+
+
+@pytest.mark.parametrize("words", [[], ["--json"], ["counts"]], ids=["table", "json", "counts"])
+def test_a_full_disk_is_said_in_a_line(long, tmp_path, words):
+    with Path("/dev/full").open("w") as full:
+        environment = Project(tmp_path).environment | long
+        done = subprocess.run(
+            [DIAMONDS, "traffic", *words], stdout=full, stderr=subprocess.PIPE, text=True, env=environment, check=False
+        )
+
+    assert (done.returncode, done.stderr) == (
+        1,
+        "diamonds: what was asked for cannot be written: No space left on device\n",
+    )

@@ -19,9 +19,12 @@ def _absolute_url(url: SecretStr) -> SecretStr:
 
 
 def _not_empty(key: SecretStr | None) -> SecretStr | None:
-    if key is not None and not key.get_secret_value():
+    """Without what surrounds it: secrets that come from files often end with a line break."""
+    if key is None:
+        return None
+    if not (given := key.get_secret_value().strip()):
         raise ValueError("is empty: give it a key, or unset it")
-    return key
+    return SecretStr(given)
 
 
 def _at_least_one(number: object) -> int:

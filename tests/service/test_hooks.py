@@ -125,6 +125,15 @@ def test_json_that_is_no_diamond_is_422_and_the_answer_is_strict_json(body):
     assert problem(sent)["status"] == 422
 
 
+def test_nan_that_a_field_given_twice_hides_is_refused_too():
+    serving = Recording()
+
+    sent, _ = ask(serving, body=b'{"carat": NaN, "carat": 1.1, "cut": "Ideal", "color": "H", "clarity": "SI2"}')
+
+    assert [each["problem"] for each in problem(sent)["errors"]] == ["NaN and Infinity are no JSON"]
+    assert [record["status"] for record in serving.records] == [422]
+
+
 def test_a_lone_surrogate_is_refused_in_plain_words():
     sent, _ = ask(Recording(), body=b'{"carat": "\\ud800", "\\ud800": 1}')
 
@@ -343,6 +352,9 @@ def test_bodies_that_are_held_do_not_take_more_memory_than_they_may(monkeypatch)
         (None, "::1", (), 200),
         (None, "192.0.2.1", (), 403),
         (None, "somewhere", (), 403),
+        (None, "::ffff:127.0.0.1", (), 200),
+        (None, "127.0.0.1", ((b"x-real-ip", b"192.0.2.1"),), 403),
+        (None, "127.0.0.1", ((b"forwarded", b"for=192.0.2.1"),), 403),
         ("secret", "127.0.0.1", (), 401),
         ("secret", "127.0.0.1", ((b"authorization", b"Bearer wrong"),), 401),
         ("secret", "127.0.0.1", ((b"authorization", b"Basic secret"),), 401),

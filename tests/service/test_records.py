@@ -95,10 +95,14 @@ def test_of_what_shows_the_log_itself_only_the_size_and_the_digest_are_kept():
         (b'{"email": "a@b.c"', MASK),
         ('{"email": "a@b.c"}'.encode("utf-16"), MASK),
         (b'{"email": "a@b.c"}' + b" " * MOST_KEPT, MASK),
+        (b'{"got": "email", "email": "a@b.c"}', {"got": MASK, "email": MASK}),
+        (b"e%6Dail=a@b.c", MASK),
+        (b'{"note": "{\\"email\\": \\"a@b.c\\"}"}', {"note": MASK}),
+        ('{"T\u00c9L": "a@b.c"}'.encode(), {"T\u00c9L": MASK}),
     ],
 )
 def test_fields_that_are_masked_are_not_recorded_whatever_their_place_and_spelling(body, kept):
-    record, answer = recorded(masked=["email"], body=body)
+    record, answer = recorded(masked=["email", "t\u00e9l"], body=body)
 
     assert record["request_body"] == kept
     assert "a@b.c" not in json.dumps(record)
@@ -113,10 +117,28 @@ def test_what_a_problem_got_in_a_masked_field_is_not_recorded():
 
 
 def test_what_callers_make_up_is_recorded_up_to_a_length_that_every_database_takes():
-    record, _ = recorded(method="X" * 300, path="/" + "\u00e9" * 600, client="c" * 300)
+    record, _ = recorded(method="X" * 300, path="/" + "\u00e9" * 600)
 
-    assert (len(record["method"]), len(record["path"]), len(record["client"])) == (16, 500, 255)
+    assert (len(record["method"]), len(record["path"])) == (16, 500)
     assert record["path"].endswith("\u00e9\u2026")
+
+
+@pytest.mark.parametrize(
+    ("client", "kept"), [("192.0.2.1", "192.0.2.1"), ("::1", "::1"), ("=cmd|x", None), ("c" * 300, None)]
+)
+def test_only_an_address_is_recorded_of_what_a_proxy_calls_its_client(client, kept):
+    record, _ = recorded(client=client)
+
+    assert record["client"] == kept
+
+
+def test_of_an_answer_to_head_which_has_no_body_none_is_recorded():
+    serving = Recording()
+
+    exchange(answering(chunks=(b'{"price": 1}',)), serving, method="HEAD", path="/champion", body=b"")
+
+    (record,) = serving.records
+    assert (record["status"], record["response_body"], record["response_bytes"]) == (200, None, 0)
 
 
 def test_a_request_and_its_answer_are_packed_and_unpacked_without_what_is_masked():

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import event, text
 
 from diamonds.config import read_settings
-from diamonds.service import log
+from diamonds.service import log, pages
 from diamonds.store import partitions, traffic
 from diamonds.store.database import migrate, open_database
 from project import STONE, serve, stop
@@ -198,12 +198,32 @@ def test_however_many_read_there_are_connections_left_for_the_log_itself(kept):
     pool, held = serving.engine.pool, []
     event.listen(pool, "checkout", lambda *_: held.append(pool.checkedout()))
 
-    answers = get_all(serving, ["/traffic", "/traffic/counts", "/history"] * 20)
+    answers = get_all(serving, ["/traffic", "/traffic/counts", "/history"] * 10)
 
     serving.reading.shutdown()
     serving.engine.dispose()
     assert {answer.status_code for answer in answers} == {200}
     assert max(held) == 2
+
+
+def test_readers_beyond_a_bound_are_sent_away_so_that_quotes_keep_their_places(kept, monkeypatch):
+    monkeypatch.setattr(pages, "MOST_READING", 3)
+    serving = Standing(None)
+    answers = get_all(serving, ["/traffic"] * 5)
+
+    assert sorted(answer.status_code for answer in answers) == [200, 200, 200, 503, 503]
+    serving.reading.shutdown()
+    serving.engine.dispose()
+
+
+def test_an_address_of_thousands_of_names_holds_nobody_up_and_none_of_what_they_hold_is_repeated():
+    many = "&".join(f"{number}=secret" for number in range(3_000))
+
+    answer = get(f"/history?{many}&limit=1&limit=2")
+    unknown = get("/history?token=secret")
+
+    assert answer.json()["errors"] == [{"field": "limit", "got": "2 times", "problem": "is given more than once"}]
+    assert [(each["field"], each["got"]) for each in unknown.json()["errors"]] == [("token", None)]
 
 
 def test_what_takes_too_long_in_postgresql_is_ended_there(postgresql_url, monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 from collections.abc import Callable
@@ -30,11 +31,17 @@ def plainly(command: Callable[P, None]) -> Callable[P, None]:
     def said(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
             command(*args, **kwargs)
+            sys.stdout.flush()  # here, where it can still be said that the disk is full
         except DiamondsError as error:
             click.echo(f"diamonds: {error}", err=True)
             raise click.exceptions.Exit(1) from error
         except DBAPIError as error:
             click.echo(f"diamonds: the database does not answer: {error.orig}", err=True)
+            raise click.exceptions.Exit(1) from error
+        except OSError as error:
+            if error.errno == errno.EPIPE:
+                raise  # who read has seen enough: click ends quietly
+            click.echo(f"diamonds: what was asked for cannot be written: {error.strerror}", err=True)
             raise click.exceptions.Exit(1) from error
 
     return said

@@ -74,6 +74,7 @@ def traffic(
 ) -> None:  # fmt: skip
     """The logged requests and answers, newest first; bodies only as JSON or CSV."""
     if context.invoked_subcommand is not None:
+        _require_no_options(context)
         return
     asked = Asked(**filters, before=str(before) if before else None)
     found = lookups.exchanges(database(), asked, limit)
@@ -83,6 +84,15 @@ def traffic(
         _print_csv(lookups.COLUMNS, found)
     else:
         _print_tables(_exchanges_table, found)
+
+
+def _require_no_options(context: click.Context) -> None:
+    """What is given before a subcommand would narrow nothing."""
+    source = context.get_parameter_source
+    given = [name for name in context.params if source(name) == click.core.ParameterSource.COMMANDLINE]
+    if given:
+        options = ", ".join(f"--{name.removeprefix('as_')}" for name in given)
+        raise click.UsageError(f"{options}: give options after {context.invoked_subcommand}, not before it")
 
 
 @traffic.command()

@@ -7,14 +7,18 @@ import codecs
 import hashlib
 import json
 import math
+import re
 import zlib
 from collections.abc import Collection
 from typing import Any, NamedTuple
+from urllib.parse import unquote_plus, unquote_to_bytes
 
 #: In bytes: of what is longer only the beginning is kept.
 MOST_KEPT = 64 * 1024
 #: Stands where something was masked.
 MASK = "***"
+#: Where a text gives something a name: it may hold JSON, or a form.
+_NAMED = re.compile("[=:]")
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 #: A text as a JSON string.
 as_text = json.encoder.encode_basestring_ascii
@@ -53,7 +57,7 @@ def pack(request: bytes, response: bytes, masked: Collection[str] = ()) -> str:
     """A request and its answer, both JSON, in little space; see `unpack`."""
     pair = b"[%b,%b]" % (request.removeprefix(BYTE_ORDER_MARK), response)
     if masked and _may_name(pair, masked):
-        pair = _without(pair, masked).encode()
+        pair = json.dumps(_mask(json.loads(pair), masked)).encode()  # what was answered can be read
     return base64.b64encode(zlib.compress(pair, 1)).decode()
 
 
@@ -65,8 +69,10 @@ def unpack(packed: str) -> tuple[Any, Any]:
 
 def _may_name(body: bytes, masked: Collection[str]) -> bool:
     """Whether a body may name one of these fields; escapes and other encodings could hide it."""
-    lowered = body.lower()
-    return b"\\u" in body or b"\x00" in body or any(name.encode() in lowered for name in masked)
+    if b"\\u" in body or b"\x00" in body:
+        return True
+    lowered = (unquote_to_bytes(body.replace(b"+", b" ")) if b"%" in body else body).lower()  # of ASCII only
+    return any(name.encode() in lowered if name.isascii() else not lowered.isascii() for name in masked)
 
 
 def _without(body: bytes, masked: Collection[str]) -> str:
@@ -79,10 +85,12 @@ def _without(body: bytes, masked: Collection[str]) -> str:
 def _mask(value: Any, masked: Collection[str]) -> Any:  # noqa: ANN401 - JSON is anything
     if isinstance(value, list):
         return [_mask(each, masked) for each in value]
+    if isinstance(value, str):
+        return MASK if _NAMED.search(value) and _names(unquote_plus(value), masked) else value
     if not isinstance(value, dict):
         return value
     if "got" in value and _names(f"{value.get('field')} {value['got']}", masked):  # a problem says what it is about
-        return value | {"got": MASK}
+        value |= {"got": MASK}
     return {key: MASK if key.lower() in masked else _mask(each, masked) for key, each in value.items()}
 
 

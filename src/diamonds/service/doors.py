@@ -67,7 +67,9 @@ class Door:
         except RefusedError as refused:
             exchange.is_json = refused.status != 400 and not _BEYOND_JSON.search(body)  # noqa: PLR2004 - HTTP's own
             raise
-        exchange.is_json = b"NaN" not in body and b"Infinity" not in body  # a field that is given twice may hide one
+        if b"NaN" in body or b"Infinity" in body:  # a field that is given twice may hide one
+            raise RefusedError(422, [schema.Problem("", None, "NaN and Infinity are no JSON")], self.title)
+        exchange.is_json = True
         return self.answer(serving, asked, exchange)
 
     def read(self, body: bytes) -> BaseModel:

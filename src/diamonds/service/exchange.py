@@ -11,6 +11,7 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import lru_cache
 from http import HTTPStatus
+from ipaddress import ip_address
 
 from starlette.types import Message, Receive, Scope, Send
 
@@ -32,7 +33,7 @@ PIECE, PIECE_SECONDS = 256 * 1024, 10
 MOST_DRAINED, DRAIN_SECONDS = 64 * 1024 * 1024, 4
 
 #: In characters: more of what a caller makes up is not kept.
-MOST_OF_A_METHOD, MOST_OF_A_PATH, MOST_OF_A_CLIENT = 16, 500, 255
+MOST_OF_A_METHOD, MOST_OF_A_PATH = 16, 500
 #: What is shown there is in the log already, and need not be in it once more.
 SHOWING_THE_LOG = "/traffic"
 
@@ -144,6 +145,8 @@ class Exchange:
         if self._recorded:
             return
         self._recorded = True
+        if self.scope["method"] == "HEAD":  # the server sends none of it
+            self._response_body, self._is_ours = b"", False
         seconds = time.perf_counter() - self._began
         status = self.status or CLIENT_GONE
         model = self.answered_by.name if self.answered_by else None
@@ -180,7 +183,7 @@ class Exchange:
             f'"duration_ms":{seconds * 1000:.4f},'
             f'"method":{as_text(self.scope["method"][:MOST_OF_A_METHOD])},"path":{as_text(path)},"status":{status},'
             f'"request_body":{request.json},"response_body":{response.json},"model":{model},"version":{version},'
-            f'"client":{as_text(client[0][:MOST_OF_A_CLIENT]) if client else "null"},'
+            f'"client":{_address(client[0]) if client else "null"},'
             f'"request_bytes":{len(self.request_body)},"response_bytes":{len(self._response_body)}'
             f"{self._of_cut_bodies(request, response)}}}"
         )
@@ -209,6 +212,15 @@ class Exchange:
 def _moment(seconds: int) -> str:
     """UTC to the second, as ISO 8601 has it."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+@lru_cache(maxsize=10_000)
+def _address(client: str) -> str:
+    """A caller's address as JSON; null where a proxy names something that is none."""
+    try:
+        return as_text(str(ip_address(client)))
+    except ValueError:
+        return "null"
 
 
 async def _drain(unread: Receive) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -30,6 +32,8 @@ logger = logging.getLogger(__name__)
 
 Query = TypeVar("Query", bound=BaseModel)
 
+#: Answers that are being read from the database, or wait to be: more would take the places of quotes.
+MOST_READING = 32
 HERE = Path(__file__).parent
 #: Where BentoML keeps Swagger UI (Apache License 2.0), which so needs no copy here.
 SWAGGER_UI = ("bentoml._internal.server", "static_content")
@@ -53,6 +57,7 @@ class Pages:
         """Read what is served from `serving`; `describe` makes the OpenAPI document, once."""
         self._serving = serving
         self._describe = describe
+        self._reading = 0
         self._templates = Environment(loader=FileSystemLoader(HERE / "templates"), autoescape=True)
 
     def app(self) -> Starlette:
@@ -116,11 +121,16 @@ class Pages:
             RefusedError: It says nothing, or nothing in time.
         """
         threads, engine = self._serving.reading, self._serving.engine
+        if self._reading >= MOST_READING:
+            raise RefusedError(503)
+        self._reading += 1
         try:
             body = await asyncio.get_running_loop().run_in_executor(threads, read, engine, query, _request_id())
         except SQLAlchemyError as error:
             logger.error("the %s cannot be read: %s", subject, error)
             raise RefusedError(503, title=f"The {subject} cannot be read now: the database is away") from error
+        finally:
+            self._reading -= 1
         return Response(body, media_type="application/json")
 
     @cached_property
@@ -155,10 +165,14 @@ def _query(request: Request, model: type[Query], title: str) -> Query:
         RefusedError: It does not hold; the problem, which has this title, says why.
     """
     given = request.query_params
-    if twice := [name for name in given if len(given.getlist(name)) > 1]:
-        problems = [schema.Problem(name, str(given.getlist(name)), "is given more than once") for name in twice]
-        raise RefusedError(422, problems, title)
+    times = Counter(name for name, _ in given.multi_items())
+    if twice := [name for name in model.model_fields if times[name] > 1]:
+        told = [schema.Problem(name, f"{times[name]:,} times", "is given more than once") for name in twice]
+        raise RefusedError(422, told, title)
     try:
         return model.model_validate(dict(given))
     except ValidationError as error:
-        raise RefusedError(422, schema.problems(error, model), title) from error
+        told = schema.problems(error, model)
+        # What is given by a name that means nothing here may be a token: the answer, which is kept, does not repeat it.
+        told = [each if each.field in model.model_fields else replace(each, got=None) for each in told]
+        raise RefusedError(422, told, title) from error
