@@ -1,4 +1,6 @@
+import random
 import socket
+import string
 import threading
 from datetime import UTC, datetime
 
@@ -36,6 +38,8 @@ def test_migrating_twice_changes_nothing(database):
 REVISIONS = [each.revision for each in ScriptDirectory(str(MIGRATIONS)).walk_revisions()]
 MOMENT = datetime(2026, 11, 1, 9, 30, tzinfo=UTC)
 ID = "01a1fe29-1393-7e73-ba41-cec47f42b9d1"
+#: So that PostgreSQL could not compress it to what an index takes.
+LONG_PATH = "/" + "".join(random.Random(0).choices(string.ascii_letters, k=6000))  # noqa: S311 - nothing here is secret
 #: A row of each table as the first revision that has it knew it.
 ROWS = {
     "training_run": {
@@ -49,7 +53,7 @@ ROWS = {
         "previous_id": 0, "to_model": "linear", "to_version": "r1", "reason": "the first", "decided_at": MOMENT,
     },
     "traffic": {
-        "request_id": ID, "received_at": MOMENT, "duration_ms": 1.5, "method": "POST", "path": "/predict" * 100,
+        "request_id": ID, "received_at": MOMENT, "duration_ms": 1.5, "method": "POST", "path": LONG_PATH,
         "status": 200, "request_body": {"carat": 1.1}, "response_body": {"price": 4733.12}, "client": "127.0.0.1",
     },
     "sale": {
@@ -72,6 +76,8 @@ def test_a_database_of_every_earlier_revision_is_upgraded_with_its_rows_which_st
         known = [name for name in ROWS if name in tables.tables]
         for name in known:
             connection.execute(tables.tables[name].insert(), ROWS[name])
+        others = [ROWS["traffic"] | {"request_id": f"{ID[:-4]}{number:04x}", "path": "/"} for number in range(400)]
+        connection.execute(tables.tables["traffic"].insert(), others)
 
     assert migrate(bare_database) == (revision, REVISIONS[0])
 
@@ -81,7 +87,7 @@ def test_a_database_of_every_earlier_revision_is_upgraded_with_its_rows_which_st
     assert (kept["models"][0]["metrics"], kept["models"][0]["holdout"]) == ({"overall": {"mae": 538.0}}, None)
     assert history.champion(bare_database).name == "linear"
     exchange = traffic.exchange(bare_database, ID)
-    assert exchange["path"] == f"{'/predict' * 100:.499}…"
+    assert exchange["path"] == f"{LONG_PATH[:499]}…"
     unknown = dict.fromkeys(("model", "version", "request_bytes", "response_bytes", "request_sha256"))
     assert exchange | ROWS["traffic"] | unknown | {"path": exchange["path"]} == exchange
     if "sale" in known:

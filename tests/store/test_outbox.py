@@ -1,3 +1,5 @@
+import contextlib
+import fcntl
 import json
 import os
 import shutil
@@ -6,6 +8,7 @@ import sys
 import time
 import tracemalloc
 import uuid
+from pathlib import Path
 
 import pytest
 
@@ -450,3 +453,24 @@ def test_a_file_that_is_spoilt_or_gone_does_not_keep_a_record_from_being_found(t
 
     assert find_waiting(tmp_path, wanted) == {"request_id": wanted, "number": 2}
     assert find_waiting(tmp_path / "missing", wanted) is None
+
+
+def test_nobody_sees_the_lock_of_a_new_outbox_before_it_is_held(tmp_path, monkeypatch):
+    """Who looks for what the dead left would take it over."""
+    rename, tried = Path.rename, []
+
+    def renamed(path, target):
+        with path.open() as other, contextlib.suppress(BlockingIOError):
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            tried.append("it was free")
+        assert not Path(target).exists()
+        tried.append(path.suffix)
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", renamed)
+    outbox = Outbox(tmp_path)
+
+    assert tried == [".new"]
+    assert [path.suffix for path in tmp_path.iterdir()] == [".lock"]
+    outbox.close()
+    assert list(tmp_path.iterdir()) == []

@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from sqlalchemy import create_engine, make_url, text
+from sqlalchemy.exc import DBAPIError
 
 from diamonds.config import Settings
 from diamonds.store import partitions, traffic
@@ -47,6 +48,10 @@ def first_of(month):
     return datetime(month.year, month.month, 1, tzinfo=UTC)
 
 
+def following(month):
+    return (month + timedelta(days=31)).replace(day=1)
+
+
 def earlier(months):
     """The first day of the month so many before this one."""
     month = NOW.date().replace(day=1)
@@ -56,9 +61,7 @@ def earlier(months):
 
 
 def test_migrating_makes_this_month_and_the_next(engine):
-    following = (NOW.date().replace(day=1) + timedelta(days=31)).replace(day=1)
-
-    assert months(engine) == [NOW.date().replace(day=1), following]
+    assert months(engine) == [earlier(0), following(earlier(0))]
 
 
 def test_a_row_lies_in_its_month_which_is_made_when_it_is_missing(engine):
@@ -124,11 +127,70 @@ def test_one_who_may_not_make_tables_still_writes_and_it_is_said_once(engine, ca
     limited.dispose()
 
     assert places(engine) == {1: "traffic_rest", 2: "traffic_rest"}
-    said = [line for line in caplog.messages if f"exchanges of {moment:%Y-%m-%d} share a partition" in line]
+    said = [line for line in caplog.messages if f"exchanges of {moment:%Y-%m-%d} share a partition until" in line]
     assert len(said) == 1
+    assert "permission denied" in said[0]
+    migrate(engine)
+    assert months(engine) == [earlier(0), following(earlier(0))], "whoever may make tables makes the next by migrating"
     with engine.begin() as connection:
         connection.execute(text(f"DROP OWNED BY {user}"))
         connection.execute(text(f"DROP ROLE {user}"))
+
+
+def test_migrating_again_makes_the_months_that_are_missing_by_then(engine):
+    with engine.begin() as connection:
+        connection.execute(text(f"DROP TABLE traffic_{NOW:%Y_%m}"))
+
+    assert migrate(engine) == ("0004", "0004")
+
+    assert earlier(0) in months(engine)
+
+
+def test_a_lock_on_the_rest_keeps_no_exchange_waiting_for_a_month_that_is_not_there(engine, caplog):
+    """Who copies the whole database keeps one for hours."""
+    month = earlier(3)
+    with engine.begin() as reader:
+        reader.execute(text("LOCK TABLE traffic_rest IN ACCESS SHARE MODE"))
+        refused = traffic.record(engine, [record_of(first_of(month) + timedelta(days=2), 1), record_of(NOW, 2)])
+
+    assert refused == []
+    assert places(engine) == {1: "traffic_rest", 2: f"traffic_{NOW:%Y_%m}"}
+    assert f"exchanges of {month} share a partition until one can be made" in caplog.text
+
+
+def test_a_month_that_could_not_be_made_is_made_later_and_its_rows_move_there(engine, monkeypatch):
+    monkeypatch.setattr(partitions, "AGAIN_SECONDS", 0)
+    moment = first_of(earlier(3)) + timedelta(days=2)
+    with engine.begin() as reader:
+        reader.execute(text("LOCK TABLE traffic_rest IN ACCESS SHARE MODE"))
+        traffic.record(engine, [record_of(moment, 1)])
+
+    traffic.record(engine, [record_of(moment + timedelta(seconds=1), 2)])
+
+    assert set(places(engine).values()) == {f"traffic_{moment:%Y_%m}"}
+
+
+def test_where_no_partition_takes_a_row_it_is_not_the_rows_fault(engine):
+    with engine.begin() as connection:
+        connection.execute(text("ALTER TABLE traffic DETACH PARTITION traffic_rest"))
+    lost_clock = record_of(datetime(1970, 1, 2, tzinfo=UTC), 1)
+
+    with pytest.raises(DBAPIError, match="no partition of relation"):
+        traffic.record(engine, [lost_clock])
+
+    with engine.begin() as connection:
+        connection.execute(text("ALTER TABLE traffic ATTACH PARTITION traffic_rest DEFAULT"))
+    assert traffic.record(engine, [lost_clock]) == []
+    assert places(engine) == {1: "traffic_rest"}
+
+
+def test_who_drops_months_and_who_makes_them_take_turns(engine):
+    """They lock the tables in different orders."""
+    with engine.begin() as making, engine.connect() as dropping:
+        partitions.make_months(making, earlier(7), earlier(7))
+        dropping.execute(text("SET lock_timeout = '200ms'"))
+        with pytest.raises(DBAPIError, match="lock timeout"):
+            partitions.drop_before(dropping, NOW)
 
 
 def test_pruning_drops_whole_months_and_the_part_of_one(engine):

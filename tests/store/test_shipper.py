@@ -257,3 +257,25 @@ def test_stopping_ships_what_is_left_and_keeps_what_the_database_does_not_take(t
     outbox.put(record(2))
     outbox.close()
     assert sorted(path.suffix for path in tmp_path.iterdir()) == [".jsonl", ".lock"]
+
+
+def test_what_comes_meanwhile_does_not_wait_for_all_that_a_dead_process_left(tmp_path, monkeypatch):
+    monkeypatch.setattr(segment, "BATCH_BYTES", 10)
+    (tmp_path / "111-dead.lock").touch()
+    (tmp_path / "111-dead.000000001.jsonl").write_text("".join(f"{record(number)}\n" for number in range(3)))
+    outbox = Outbox(tmp_path)
+
+    class Busy(Database):
+        def ship(self, records):
+            if not self.records:
+                outbox.put(record(99))
+            return super().ship(records)
+
+    database = Busy(expected=4)
+    shipping = Shipper(outbox, database.ship)
+    shipping.start()
+    assert database.enough.wait(30)
+    shipping.stop()
+    outbox.close()
+
+    assert database.numbers == [0, 99, 1, 2]

@@ -34,7 +34,9 @@ def record(engine, *exchanges):
     return traffic.record(
         engine,
         [
-            json.dumps(each | {"received_at": each["received_at"].isoformat(timespec="microseconds")})
+            json.dumps(
+                each | {"received_at": each["received_at"].isoformat(timespec="microseconds")}, separators=(",", ":")
+            )
             for each in exchanges
         ],
     )
@@ -154,3 +156,16 @@ def test_a_database_that_only_reads_is_tried_again(database):
 
     with pytest.raises(DBAPIError):
         record(database, exchange())
+
+
+def test_what_is_there_already_is_not_written_one_by_one(database):
+    """A process that died between writing and forgetting has its successor ship it all again."""
+    exchanges = [exchange(f"01a1fe29-1393-7e73-ba41-{number:012x}") for number in range(500)]
+    record(database, *exchanges[:-1])
+    asked = []
+    event.listen(database, "before_cursor_execute", lambda *call: asked.append(call[2]))
+
+    record(database, *exchanges)
+
+    assert len(rows(database)) == 500
+    assert len(asked) < 10

@@ -17,6 +17,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from diamonds.config import Settings
 from diamonds.errors import ConfigurationError, DatabaseError, SchemaBehindError
+from diamonds.store.partitions import make_ahead
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_SECONDS = 30
@@ -76,6 +77,8 @@ def migrate(engine: Engine) -> tuple[str | None, str]:
         config = _config()
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+        if engine.dialect.name == "postgresql":
+            make_ahead(connection)
         connection.commit()
         return before, _head()
 

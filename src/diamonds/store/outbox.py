@@ -20,10 +20,10 @@ from diamonds.store.outbox_folder import (
     bytes_in,
     is_at,
     lock_path,
+    make_lock,
     new_owner,
     segment_path,
     segment_paths,
-    take_lock,
 )
 from diamonds.store.segment import BEGIN, find_line
 
@@ -187,7 +187,7 @@ class Outbox:
         if self._lock is not None:
             self._lock.close()
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._lock = take_lock(self.folder, self.owner)
+        self._lock = make_lock(self.folder, self.owner)
 
     def _has_lock(self) -> bool:
         return (
@@ -232,7 +232,7 @@ def release(lock: IO[str], backlog: Backlog) -> None:
     """Give an outbox up, and remove its lock where nothing is left to ship."""
     if backlog.is_done:
         with suppress(OSError):
-            Path(lock.name).unlink()
+            Path(lock.name).with_suffix(".lock").unlink()
     lock.close()
 
 

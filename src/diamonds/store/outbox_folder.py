@@ -45,9 +45,31 @@ def take_lock(folder: Path, owner: str) -> IO[str]:
         BlockingIOError: It belongs to a living process.
         OSError: The folder cannot be written.
     """
-    lock = lock_path(folder, owner).open("a")
+    path = lock_path(folder, owner)
+    while True:
+        lock = path.open("a")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock.close()
+            raise
+        if is_at(path, lock.fileno()):
+            return lock
+        lock.close()  # whoever had it removed it between the two
+
+
+def make_lock(folder: Path, owner: str) -> IO[str]:
+    """The lock of a new outbox: it is held before anybody can see it, so that nobody adopts what has just begun.
+
+    Raises:
+        OSError: The folder cannot be written.
+    """
+    path = lock_path(folder, owner)
+    hidden = path.with_suffix(".new")
+    lock = hidden.open("a")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        hidden.rename(path)
     except OSError:
         lock.close()
         raise

@@ -6,11 +6,17 @@ age and the id alone is the primary key (docs/adr/0014).
 
 from __future__ import annotations
 
+import logging
+import math
 import re
+import time
 from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, timedelta
 
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, Engine, inspect, text
+from sqlalchemy.exc import DBAPIError
+
+logger = logging.getLogger(__name__)
 
 #: Any number of our own: of two that make a month at once, the second waits for the first.
 LOCK = 53941
@@ -20,6 +26,10 @@ REST = "traffic_rest"
 FIRST_YEAR, AHEAD = 2020, timedelta(days=2)
 #: So many characters of an id tell its month, but for the 65 seconds in which one ends.
 TOLD_APART_BY = 8
+#: In seconds: how long a month that cannot be made is left alone.
+AGAIN_SECONDS = 600.0
+#: PostgreSQL's words for: no right to, the name is taken, or missing, somebody else keeps a lock, a deadlock.
+CANNOT_BE_MADE = {"42501", "42P07", "42P01", "55P03", "40P01"}
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -52,6 +62,40 @@ def months_of(request_ids: Iterable[str]) -> set[date]:
     return found
 
 
+#: The months of a database that are there, and when one that could not be made is tried again.
+_made_or_due: dict[tuple[str, date], float] = {}
+
+
+def see_to_months(engine: Engine, request_ids: Iterable[str]) -> None:
+    """See that there are the months of these ids (or of their beginnings), and those after them, ahead of time.
+
+    Where one cannot be made now, nothing waits for it: its rows go to the rest, and move when it is made.
+
+    Raises:
+        DBAPIError: The database is away.
+    """
+    for month in sorted(months_of(request_ids)):
+        known = (str(engine.url), month)
+        if _made_or_due.get(known, 0.0) > time.monotonic():
+            continue
+        try:
+            _make_quickly(engine, month)
+        except DBAPIError as error:
+            if getattr(error.orig, "sqlstate", None) not in CANNOT_BE_MADE:
+                raise
+            why = str(error.orig).partition("\n")[0]
+            logger.warning("exchanges of %s share a partition until one can be made: %s", month, why)
+            _made_or_due[known] = time.monotonic() + AGAIN_SECONDS
+        else:
+            _made_or_due[known] = math.inf
+
+
+def _make_quickly(engine: Engine, month: date) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("SET LOCAL lock_timeout = '1s'"))
+        make_months(connection, month, month)
+
+
 def make_ahead(connection: Connection) -> None:
     """Make the partitions of this month and of the next."""
     today = datetime.now(UTC).date()
@@ -79,11 +123,13 @@ def known_months(connection: Connection) -> Iterator[date]:
 
 def drop_before(connection: Connection, moment: datetime) -> int:
     """Drop the months that were over at this moment; answers how many exchanges they held."""
-    dropped = 0
-    for month in sorted(known_months(connection)):
-        if _midnight(_following(month)) <= moment:
-            dropped += connection.scalar(text(f"SELECT count(*) FROM {_name(month)}")) or 0  # noqa: S608
-            connection.execute(text(f"DROP TABLE {_name(month)}"))
+    # Making a month locks the rest and then the whole, dropping one the other way round.
+    connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+    over = sorted(month for month in known_months(connection) if _midnight(_following(month)) <= moment)
+    # All are counted before the first is dropped: from then on nobody can read or write until the end.
+    dropped = sum(connection.scalar(text(f"SELECT count(*) FROM {_name(month)}")) or 0 for month in over)  # noqa: S608
+    for month in over:
+        connection.execute(text(f"DROP TABLE {_name(month)}"))
     return dropped
 
 

@@ -121,6 +121,7 @@ class Shipper:
         try:
             while not orphan.is_done:
                 orphan.ship(self._hand_over)
+                self._outbox.ship(self._hand_over)  # what comes meanwhile does not wait for all of it
                 self._tell()
         finally:
             release(lock, orphan)

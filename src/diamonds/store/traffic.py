@@ -6,13 +6,12 @@ import json
 import logging
 import re
 from collections.abc import Sequence
-from datetime import date, datetime
-from functools import lru_cache
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, select, text
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import CompileError, DataError, DBAPIError, IntegrityError, ProgrammingError, StatementError
+from sqlalchemy.exc import CompileError, DataError, DBAPIError, IntegrityError, StatementError
 from sqlalchemy.orm import Session
 
 from diamonds.store import partitions
@@ -27,6 +26,8 @@ UNSTORABLE = (ValueError, KeyError, TypeError, OverflowError, RecursionError, St
 BODIES = ("request_body", "response_body")
 #: How the codes begin by which PostgreSQL says that something is too long or too deep.
 LIMIT_EXCEEDED = "54"
+#: The table has no checks of its own: the code says that no partition takes the row, or that one was made meanwhile.
+NO_PARTITION = "23514"
 #: Characters that not every database can hold: NUL, and what may be a lone surrogate.
 _ODD = re.compile(r"\\u(0000|[dD][89a-fA-F])")
 
@@ -80,7 +81,10 @@ def record(engine: Engine, records: Sequence[str]) -> list[str]:
     if _ODD.search(plain):
         odd = [each for each in records if _ODD.search(each)]
         plain = f"[{','.join(each for each in records if not _ODD.search(each))}]"
-    _see_to_months(engine, records)
+    if engine.dialect.name == "postgresql":
+        partitions.see_to_months(
+            engine, {record[len(BEGIN) : len(BEGIN) + partitions.TOLD_APART_BY] for record in records}
+        )
     try:
         with writing(engine).begin() as connection:
             written = connection.execute(_INSERT[engine.dialect.name], {"records": plain}).rowcount
@@ -89,7 +93,7 @@ def record(engine: Engine, records: Sequence[str]) -> list[str]:
             raise
         written = 0
     if written < len(records) - len(odd):  # some are there already, or are refused, which SQLite does without a word
-        odd = list(records)
+        odd = _missing(engine, records)
     return [each for each in odd if not _record_by_itself(engine, each)]
 
 
@@ -122,35 +126,26 @@ def prune(engine: Engine, before: datetime) -> int:
         pruned += deleted
 
 
-def _see_to_months(engine: Engine, records: Sequence[str]) -> None:
-    """See that PostgreSQL has the months of these records, and those after them, ahead of time."""
-    if engine.dialect.name == "postgresql":
-        begin, end = len(BEGIN), len(BEGIN) + partitions.TOLD_APART_BY
-        for month in sorted(partitions.months_of({record[begin:end] for record in records})):
-            _has_month(engine, month)
-
-
-@lru_cache(maxsize=64)
-def _has_month(engine: Engine, month: date) -> bool:
-    """Whether there is a partition for a month, made here where it was missing; without one, rows go to the rest."""
-    try:
-        with engine.begin() as connection:
-            connection.execute(text("SET LOCAL lock_timeout = '1s'"))
-            partitions.make_months(connection, month, month)
-    except ProgrammingError as error:  # it may not make tables
-        logger.warning("exchanges of %s share a partition: `diamonds migrate` makes one: %s", month, error.orig)
-        return False
-    return True
-
-
 def _is_away(error: DBAPIError) -> bool:
     """Whether it is the database that failed, and not what it was given."""
+    state = str(getattr(error.orig, "sqlstate", ""))
+    if state == NO_PARTITION:
+        return True
     is_about_the_record = (
         isinstance(error, (DataError, IntegrityError))
         or "malformed JSON" in str(error.orig)
-        or str(getattr(error.orig, "sqlstate", "")).startswith(LIMIT_EXCEEDED)
+        or state.startswith(LIMIT_EXCEEDED)
     )
     return error.connection_invalidated or not is_about_the_record
+
+
+def _missing(engine: Engine, records: Sequence[str]) -> list[str]:
+    """Those whose id the database does not have: what was shipped before its process died is not written one by one."""
+    ids = {record: record[len(BEGIN) :].partition('"')[0] for record in records}
+    there = select(Traffic.request_id).where(Traffic.request_id.in_(set(ids.values())))
+    with engine.connect() as connection:
+        known = set(connection.scalars(there))
+    return [record for record in records if ids[record] not in known]
 
 
 def _record_by_itself(engine: Engine, record: str) -> bool:
