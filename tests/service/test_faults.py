@@ -2,12 +2,16 @@
 
 import json
 import re
+import resource
 import shutil
 import sqlite3
 import time
 import urllib.request
 from contextlib import closing
 
+import psutil
+
+from benchmarks.traffic.kill import is_worker
 from project import STONE, serve, stop
 
 PATIENCE_SECONDS = 30
@@ -84,3 +88,30 @@ def test_an_outbox_that_cannot_be_written_costs_no_answer_is_counted_and_mends_i
     said = running.errors.read_text()
     assert f"no exchange can be kept in {place}: [Errno 17] File exists" in said
     assert len(re.findall(" exchanges could not be kept: ", said)) == 1
+
+
+def limit_files(served, most):
+    """Let the worker write no file beyond so many bytes: to it the disk is full."""
+    (worker,) = filter(is_worker, psutil.Process(served.process.pid).children(recursive=True))
+    worker.rlimit(psutil.RLIMIT_FSIZE, (most, resource.RLIM_INFINITY))
+
+
+def test_a_full_disk_costs_no_answer_is_counted_and_what_comes_once_there_is_room_is_kept(small_trained, tmp_path):
+    database = tmp_path / "own.db"
+    running = serve(
+        small_trained, DIAMONDS_OUTBOX=str(tmp_path / "outbox"), DIAMONDS_DATABASE_URL=f"sqlite:///{database}"
+    )
+    answered = quote_until_some_are_logged(running, database)
+    wait_until_all_are_accounted_for(running, database, answered)
+    before = told(running, UNKEPT)
+
+    limit_files(running, 0)
+    answered += [quote(running) for _ in range(20)]
+    assert told(running, UNKEPT) == before + 20
+    limit_files(running, resource.RLIM_INFINITY)
+    answered += quote_until_some_are_logged(running, database)
+
+    wait_until_all_are_accounted_for(running, database, answered)
+    stop(running)
+    assert set(logged(database)) < set(answered)
+    assert list((tmp_path / "outbox").iterdir()) == []

@@ -34,6 +34,7 @@ MOST_DRAINED, DRAIN_SECONDS = 64 * 1024 * 1024, 4
 
 #: In characters: more of what a caller makes up is not kept.
 MOST_OF_A_METHOD, MOST_OF_A_PATH = 16, 500
+BY_NO_MODEL = '"model":null,"version":null'
 #: What is shown there is in the log already, and need not be in it once more.
 SHOWING_THE_LOG = "/traffic"
 
@@ -174,30 +175,31 @@ class Exchange:
         """The record, as a JSON object of the columns of the traffic log; bodies that are JSON are not written anew."""
         pricer, client = self.answered_by, self.scope.get("client")
         whole, part = divmod(self._received_at, 1_000_000_000)
-        request = self._keep(self.request_body, is_json=self.is_json)
-        response = self._keep(self._response_body, is_json=self._is_ours)
-        model, version = (as_text(pricer.name), as_text(pricer.version)) if pricer else ("null", "null")
         path = self.path if len(self.path) <= MOST_OF_A_PATH else f"{self.path[: MOST_OF_A_PATH - 1]}…"
+        request, response, of_cut_bodies = self._bodies()
         return (
             f'{{"request_id":"{self.request_id}","received_at":"{_moment(whole)}.{part // 1000:06}+00:00",'
-            f'"duration_ms":{seconds * 1000:.4f},'
-            f'"method":{as_text(self.scope["method"][:MOST_OF_A_METHOD])},"path":{as_text(path)},"status":{status},'
-            f'"request_body":{request.json},"response_body":{response.json},"model":{model},"version":{version},'
+            f'"duration_ms":{seconds * 1000:.4f},{_asked(self.scope["method"], path)},"status":{status},'
+            f'"request_body":{request},"response_body":{response},'
+            f"{_made_by(pricer.name, pricer.version) if pricer else BY_NO_MODEL},"
             f'"client":{_address(client[0]) if client else "null"},'
-            f'"request_bytes":{len(self.request_body)},"response_bytes":{len(self._response_body)}'
-            f"{self._of_cut_bodies(request, response)}}}"
+            f'"request_bytes":{len(self.request_body)},"response_bytes":{len(self._response_body)}{of_cut_bodies}}}'
         )
 
-    def _of_cut_bodies(self, request: Kept, response: Kept) -> str:
-        """The columns that are null where both bodies are kept whole."""
-        if not (request.sha256 or response.sha256):
-            return ""
-        columns = {"request_sha256": request.sha256, "response_sha256": response.sha256, "quoted": self._quoted}
-        return "".join(f',"{name}":"{value}"' for name, value in columns.items() if value)
+    def _bodies(self) -> tuple[str, str, str]:
+        """Both bodies as JSON, and further columns where one is not kept whole."""
+        if self.is_json and self._is_ours and not self._serving.masked:
+            request, response = self.request_body, self._response_body
+            if len(request) <= MOST_KEPT and len(response) <= MOST_KEPT:  # as nearly all are
+                return request.removeprefix(BYTE_ORDER_MARK).decode(), response.decode(), ""
+        asked = self._keep(self.request_body, is_json=self.is_json)
+        answered = self._keep(self._response_body, is_json=self._is_ours)
+        if not (asked.sha256 or answered.sha256):
+            return asked.json, answered.json, ""
+        columns = {"request_sha256": asked.sha256, "response_sha256": answered.sha256, "quoted": self._quoted}
+        return asked.json, answered.json, "".join(f',"{name}":"{value}"' for name, value in columns.items() if value)
 
     def _keep(self, body: bytes, *, is_json: bool = False) -> Kept:
-        if is_json and len(body) <= MOST_KEPT and not self._serving.masked:  # as nearly all are
-            return Kept(body.removeprefix(BYTE_ORDER_MARK).decode())
         if body in self._ready:
             return self._ready[body]
         most = 0 if self.path.startswith(SHOWING_THE_LOG) and self.status == HTTPStatus.OK else MOST_KEPT
@@ -212,6 +214,18 @@ class Exchange:
 def _moment(seconds: int) -> str:
     """UTC to the second, as ISO 8601 has it."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+@lru_cache(maxsize=1000)
+def _asked(method: str, path: str) -> str:
+    """The columns that say what was asked for, as JSON."""
+    return f'"method":{as_text(method[:MOST_OF_A_METHOD])},"path":{as_text(path)}'
+
+
+@lru_cache(maxsize=16)
+def _made_by(model: str, version: str) -> str:
+    """The columns that say which model answered, as JSON."""
+    return f'"model":{as_text(model)},"version":{as_text(version)}'
 
 
 @lru_cache(maxsize=10_000)

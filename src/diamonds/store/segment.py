@@ -14,6 +14,7 @@ BATCH_BYTES = 1_000_000
 MOST_LINE_BYTES = 32 * 1024 * 1024
 #: How every record begins.
 BEGIN = b'{"request_id":"'
+TEXT_BEGIN = BEGIN.decode()
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Segment:
                 content += file.readline(MOST_LINE_BYTES - len(content))
             if b"\n" in content:
                 whole = content[: content.rindex(b"\n")]
-                return _as_batch(whole.split(b"\n"), self._start + len(whole) + 1)
+                return _as_batch(whole, self._start + len(whole) + 1)
             if len(content) == MOST_LINE_BYTES:
                 return Batch([], [], _after_line(file), is_endless=True)
         return None if _is_cut(content) else Batch([], [content.rstrip(b"\0")], self._start + len(content))
@@ -95,10 +96,17 @@ def find_line(path: Path, begin: bytes) -> bytes | None:
     return None
 
 
-def _as_batch(lines: list[bytes], end: int) -> Batch:
+def _as_batch(content: bytes, end: int) -> Batch:
+    """What whole lines hold, the last without its line break."""
+    try:
+        lines = content.decode().split("\n")  # all at once: as a rule none of them is odd
+    except UnicodeDecodeError:
+        lines = []
+    if lines and all(line.startswith(TEXT_BEGIN) for line in lines):
+        return Batch(lines, [], end)
     records: list[str] = []
     unreadable: list[bytes] = []
-    for line in lines:
+    for line in content.split(b"\n"):
         record = _as_record(line)
         if record is None:
             unreadable.append(line)

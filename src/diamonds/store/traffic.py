@@ -78,7 +78,7 @@ def record(engine: Engine, records: Sequence[str]) -> list[str]:
         Those that it refuses all the same: they do not keep the others waiting.
     """
     plain, odd = f"[{','.join(records)}]", []
-    if _ODD.search(plain):
+    if "\\u" in plain and _ODD.search(plain):  # most have no escape at all, which is found out sooner
         odd = [each for each in records if _ODD.search(each)]
         plain = f"[{','.join(each for each in records if not _ODD.search(each))}]"
     if engine.dialect.name == "postgresql":
