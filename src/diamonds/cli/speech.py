@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from functools import wraps
+from pathlib import Path
 from typing import ParamSpec
 
 import click
@@ -41,10 +44,17 @@ def plainly(command: Callable[P, None]) -> Callable[P, None]:
         except OSError as error:
             if error.errno == errno.EPIPE:
                 raise  # who read has seen enough: click ends quietly
+            _forget_output()
             click.echo(f"diamonds: what was asked for cannot be written: {error.strerror}", err=True)
             raise click.exceptions.Exit(1) from error
 
     return said
+
+
+def _forget_output() -> None:
+    """Let what could not be written go nowhere: Python tries again as it ends, and would have a status of its own."""
+    with suppress(OSError), Path(os.devnull).open("w") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 def database() -> Engine:
