@@ -56,6 +56,14 @@ def start(outbox, database, told=None):
     return shipping
 
 
+def ship_all(outbox, database):
+    """Ship until the database has as much as is expected, and end."""
+    shipping = start(outbox, database)
+    assert database.enough.wait(30)
+    shipping.stop()
+    outbox.close()
+
+
 def test_what_a_killed_process_left_is_adopted_by_the_next_start(tmp_path):
     script = (
         "import json, os, sys; from pathlib import Path; from diamonds.store.outbox import Outbox\n"
@@ -68,10 +76,7 @@ def test_what_a_killed_process_left_is_adopted_by_the_next_start(tmp_path):
     outbox, database = Outbox(tmp_path), Database(expected=4)
     outbox.put(record(3))
 
-    shipping = start(outbox, database)
-    assert database.enough.wait(30)
-    shipping.stop()
-    outbox.close()
+    ship_all(outbox, database)
 
     assert sorted(kept["number"] for kept in database.records) == [0, 1, 2, 3]
     assert list(tmp_path.iterdir()) == []
@@ -84,10 +89,7 @@ def test_lines_that_are_no_records_are_kept_aside_and_hold_nothing_up(tmp_path, 
     )
     outbox, database = Outbox(tmp_path), Database(expected=2)
     outbox.put(record(0))
-    shipping = start(outbox, database)
-    assert database.enough.wait(30)
-    shipping.stop()
-    outbox.close()
+    ship_all(outbox, database)
 
     assert [kept["number"] for kept in database.records] == [0, 1]
     assert "1 lines of the outbox are no records of exchanges: they are kept in" in caplog.text
@@ -99,10 +101,7 @@ def test_all_files_that_a_dead_process_left_are_adopted_at_once(tmp_path):
     for number in range(1, 4):
         (tmp_path / f"111-dead.{number:09}.jsonl").write_text(record(number) + "\n")
     outbox, database = Outbox(tmp_path), Database(expected=3)
-    shipping = start(outbox, database)
-    assert database.enough.wait(30)
-    shipping.stop()
-    outbox.close()
+    ship_all(outbox, database)
 
     assert [kept["number"] for kept in database.records] == [1, 2, 3]
     assert list(tmp_path.iterdir()) == []
@@ -272,10 +271,20 @@ def test_what_comes_meanwhile_does_not_wait_for_all_that_a_dead_process_left(tmp
             return super().ship(records)
 
     database = Busy(expected=4)
-    shipping = Shipper(outbox, database.ship)
-    shipping.start()
-    assert database.enough.wait(30)
-    shipping.stop()
-    outbox.close()
+    ship_all(outbox, database)
 
     assert database.numbers == [0, 99, 1, 2]
+
+
+def test_what_is_kept_aside_again_and_again_is_said_once_a_minute(tmp_path, caplog):
+    outbox, database = Outbox(tmp_path), Database()
+    for _ in range(3):
+        outbox.put("garbage")
+        outbox.ship(database.ship)
+        outbox.ship(database.ship)
+
+    assert [message for message in caplog.messages if "are no records" in message] == [
+        f"1 lines of the outbox are no records of exchanges: they are kept in {tmp_path / outbox.owner}.unreadable"
+    ]
+    assert outbox.report().unreadable == 3
+    outbox.close()

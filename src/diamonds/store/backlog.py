@@ -5,9 +5,10 @@ from __future__ import annotations
 import errno
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from diamonds.store.notice import Notice
 from diamonds.store.outbox_folder import segment_paths
 from diamonds.store.segment import Batch, Segment, count_lines
 
@@ -27,10 +28,14 @@ class Tally:
     Attributes:
         unreadable: Lines that are no records, or that the database refuses: they are kept aside.
         lost: Exchanges whose file somebody removed.
+        notice: Says what is kept aside, once a minute at most.
     """
 
     unreadable: int = 0
     lost: int = 0
+    notice: Notice = field(
+        default_factory=lambda: Notice(logger, "%(times)d lines of the outbox are no records of exchanges: %(why)s")
+    )
 
 
 class Backlog:
@@ -101,9 +106,7 @@ class Backlog:
         except OSError as error:
             self._keep_whole(segment, f"it has {len(lines)} lines that are no records, and {self._aside}: {error}")
         else:
-            logger.error(
-                "%d lines of the outbox are no records of exchanges: they are kept in %s", len(lines), self._aside
-            )
+            self._tally.notice.happened(f"they are kept in {self._aside}", len(lines))
 
     def _keep_whole(self, segment: Segment, why: str) -> None:
         if not segment.is_spoilt:

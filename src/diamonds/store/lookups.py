@@ -33,7 +33,7 @@ BODIES = ("request_body", "response_body")
 COLUMNS = tuple(column.key for column in Traffic.__table__.columns if column.key != "quoted")
 #: As many exchanges are in memory at once.
 PAGE = 100
-#: Earlier versions made the id of an exchange a little before they took its moment.
+#: An id knows only milliseconds, and earlier versions made it a little before they took the moment of its exchange.
 LEEWAY = timedelta(seconds=10)
 #: What is counted where nothing else is asked for.
 DAY = timedelta(days=1)

@@ -30,10 +30,10 @@ class Notice:
         self._why = ""
         self._next = -float("inf")
 
-    def happened(self, why: object) -> None:
+    def happened(self, why: object, times: int = 1) -> None:
         """Count it, and say so if that is due."""
         with self._guard:
-            self._times += 1
+            self._times += times
             self._why = str(why).partition("\n")[0]
         self.say()
 

@@ -141,9 +141,10 @@ class Outbox:
 
     def report(self) -> Report:
         """How the outbox does, since the last report."""
-        tally = Tally(self.tally.unreadable, self.tally.lost)
+        self.tally.notice.say()
+        unreadable, lost = self.tally.unreadable, self.tally.lost
         self.tally.unreadable = self.tally.lost = 0
-        return Report(len(self), bytes_in(self.folder), tally.unreadable, tally.lost)
+        return Report(len(self), bytes_in(self.folder), unreadable, lost)
 
     def close(self) -> None:
         """Close the files, and remove the lock where nothing is left to ship."""

@@ -4,14 +4,10 @@ from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
-from sqlalchemy.dialects import postgresql
-
-from diamonds.store.partitions import make_ahead
 
 revision = "0004"
 down_revision = "0003"
 
-moment = sa.DateTime(timezone=True)
 NEW: dict[str, Any] = {
     "request_bytes": sa.Integer,
     "response_bytes": sa.Integer,
@@ -33,8 +29,6 @@ def upgrade() -> None:
     op.create_index("traffic_by_path", "traffic", ["path", "request_id"])
     op.create_index("traffic_by_status", "traffic", ["status", "request_id"])
     op.create_index("traffic_by_version", "traffic", ["version", "request_id"])
-    if is_partitioned:
-        make_ahead(op.get_bind())
 
 
 def _cut_paths(*, rewriting: bool) -> None:
@@ -57,21 +51,6 @@ def _begin_partitions() -> None:
     op.execute("ALTER TABLE traffic RENAME TO traffic_rest")
     op.execute("ALTER INDEX traffic_pkey RENAME TO traffic_rest_pkey")
     op.execute('ALTER TABLE traffic_rest ALTER COLUMN request_id TYPE varchar(36) COLLATE "C"')
-    document = postgresql.JSONB(none_as_null=True)
-    op.create_table(
-        "traffic",
-        sa.Column("request_id", sa.String(36, collation="C"), primary_key=True),
-        sa.Column("received_at", moment, nullable=False),
-        sa.Column("duration_ms", sa.Double, nullable=False),
-        sa.Column("method", sa.String(16), nullable=False),
-        sa.Column("path", sa.Text, nullable=False),
-        sa.Column("status", sa.Integer, nullable=False),
-        sa.Column("request_body", document),
-        sa.Column("response_body", document),
-        sa.Column("model", sa.String(64)),
-        sa.Column("version", sa.String(64)),
-        sa.Column("client", sa.String(255)),
-        *(sa.Column(name, kind) for name, kind in NEW.items()),
-        postgresql_partition_by="RANGE (request_id)",
-    )
+    op.execute("CREATE TABLE traffic (LIKE traffic_rest INCLUDING DEFAULTS) PARTITION BY RANGE (request_id)")
+    op.execute("ALTER TABLE traffic ADD PRIMARY KEY (request_id)")
     op.execute("ALTER TABLE traffic ATTACH PARTITION traffic_rest DEFAULT")
