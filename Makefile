@@ -16,8 +16,8 @@ setup: .venv/ready ## Make the environment in .venv, from requirements.lock
 .venv/ready: pyproject.toml requirements.lock src/diamonds/_walk.c
 	python3 -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.lock uv
-	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint requirements.lock --editable '.[train,dev,mlflow]' \
-	|| $(BIN)/pip install --quiet --constraint requirements.lock --editable '.[train,dev,mlflow]'
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint requirements.lock --editable '.[train,stream,dev,mlflow]' \
+	|| $(BIN)/pip install --quiet --constraint requirements.lock --editable '.[train,stream,dev,mlflow]'
 	@touch $@
 
 train: setup ## Retrain: kedro run
@@ -75,7 +75,7 @@ bench-training: setup ## What a run costs, and how quickly a search gets as good
 # Both builds of XGBoost are pinned: pyproject.toml says which one a machine takes.
 lock: ## Choose versions anew
 	rm -rf build/lock && python3 -m venv build/lock && build/lock/bin/pip install --quiet uv
-	build/lock/bin/uv pip install --quiet --python build/lock/bin/python '.[train,dev,mlflow]'
+	build/lock/bin/uv pip install --quiet --python build/lock/bin/python '.[train,stream,dev,mlflow]'
 	{ build/lock/bin/uv pip freeze --python build/lock/bin/python --exclude-editable | grep -E '^[A-Za-z0-9_.-]+==' \
 	  | grep -vE '^(diamonds|xgboost(-cpu)?)=='; \
 	  build/lock/bin/python -c "import xgboost as x; print('xgboost==' + x.__version__); print('xgboost-cpu==' + x.__version__)"; } \

@@ -91,7 +91,11 @@ def _maes(history):
 
 def test_every_table_of_the_database_is_described_by_its_class():
     assert {table: bool(model.__doc__) for table, model in _models().items()} == dict.fromkeys(
-        ("training_run", "trained_model", "promotion", "traffic", "sale"), True
+        (
+            *("training_run", "trained_model", "promotion", "traffic", "sale"),
+            *("stream", "stream_checkpoint", "stream_history", "stream_reject", "stream_event"),
+        ),
+        True,
     )
 
 

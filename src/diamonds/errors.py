@@ -9,7 +9,10 @@ DiamondsError               whatever a caller may want to catch and show: its te
 │   └── SchemaBehindError   it can, but its tables are behind
 ├── NoSuchModelError        a model or version was asked for that no run made, or that cannot be meant
 ├── SaleConflictError       a stone was sold already, for another price
-└── PromotionConflictError  the champion changed while a challenger was being judged
+├── PromotionConflictError  the champion changed while a challenger was being judged
+├── FeedError               a feed answers what cannot be learned from, and will again
+├── StreamConflictError     another process learns from the same feed, or what was learned is not of this configuration
+└── UntaughtError           a learner was asked before it had learned anything
 """
 
 
@@ -51,3 +54,15 @@ class SaleConflictError(DiamondsError):
 
 class PromotionConflictError(DiamondsError):
     """The champion changed while a challenger was being judged."""
+
+
+class FeedError(DiamondsError):
+    """A feed answers what cannot be learned from, and asking again does not help."""
+
+
+class StreamConflictError(DiamondsError):
+    """Another process learns from the same feed, or what was learned so far is not of this configuration."""
+
+
+class UntaughtError(DiamondsError):
+    """A learner was asked before it had learned anything."""

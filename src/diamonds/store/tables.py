@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     DateTime,
     Dialect,
     ForeignKey,
@@ -164,3 +165,76 @@ class Sale(Base):
     quote: Mapped[dict[str, Any]]  # as it was answered
     model: Mapped[str] = mapped_column(String(64))
     version: Mapped[str] = mapped_column(String(64))
+
+
+class Stream(Base):
+    """One feed that was learned from, as it was configured when that began. Its rows lie in `data_<feed>`."""
+
+    __tablename__ = "stream"
+
+    feed: Mapped[str] = mapped_column(String(32), primary_key=True)
+    config: Mapped[dict[str, Any]]
+    config_hash: Mapped[str] = mapped_column(String(64))  # of what decides what is learned
+    created_at: Mapped[datetime]
+
+
+class StreamCheckpoint(Base):
+    """What was learned from a feed so far, and how far that is: replaced with each batch, or not at all."""
+
+    __tablename__ = "stream_checkpoint"
+
+    feed: Mapped[str] = mapped_column(String(32), primary_key=True)
+    version: Mapped[int] = mapped_column(BigInteger)  # how many batches; who commits names the one before
+    page: Mapped[int] = mapped_column(BigInteger)  # the first that is not consumed whole
+    last_key: Mapped[int | None] = mapped_column(BigInteger)  # the greatest that was accepted
+    rows: Mapped[int] = mapped_column(BigInteger)
+    rejected: Mapped[int] = mapped_column(BigInteger)  # rows of the feed that are not learned, unless read again
+    status: Mapped[str] = mapped_column(String(16))  # running, paused, caught up, stalled or failed
+    state: Mapped[dict[str, Any]] = mapped_column(OrderedDocument)  # by learner, as it dumps itself
+    state_schema: Mapped[int]
+    coefficients: Mapped[dict[str, Any]] = mapped_column(OrderedDocument)  # by learner
+    statistics: Mapped[dict[str, Any]] = mapped_column(OrderedDocument)  # by learner; scores among them
+    code_version: Mapped[str | None] = mapped_column(String(64))
+    updated_at: Mapped[datetime]
+
+
+class StreamHistory(Base):
+    """What was learned after a batch: every batch at first, then one for each hundredth more rows."""
+
+    __tablename__ = "stream_history"
+
+    feed: Mapped[str] = mapped_column(String(32), primary_key=True)
+    version: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    page: Mapped[int] = mapped_column(BigInteger)
+    rows: Mapped[int] = mapped_column(BigInteger)
+    at: Mapped[datetime]
+    coefficients: Mapped[dict[str, Any]] = mapped_column(OrderedDocument)
+    scores: Mapped[dict[str, Any]] = mapped_column(OrderedDocument)
+
+
+class StreamReject(Base):
+    """One row of a feed that could not be learned from, and why; read again, it may be resolved."""
+
+    __tablename__ = "stream_reject"
+
+    feed: Mapped[str] = mapped_column(String(32), primary_key=True)
+    page: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    key: Mapped[str] = mapped_column(String(64), primary_key=True)  # the row's, or a hash of it where it has none
+    reason: Mapped[str] = mapped_column(Text)
+    raw: Mapped[str] = mapped_column(Text)  # as it came, cut where it is long
+    counted: Mapped[bool]  # among the rejected; a revision of a row that was learned is not
+    first_seen: Mapped[datetime]
+    resolved_at: Mapped[datetime | None]
+
+
+class StreamEvent(Base):
+    """Something that happened to a stream: started, paused, stalled, reset and the like."""
+
+    __tablename__ = "stream_event"
+    __table_args__ = (Index("stream_event_by_feed", "feed", "id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    feed: Mapped[str] = mapped_column(String(32))
+    at: Mapped[datetime]
+    kind: Mapped[str] = mapped_column(String(16))
+    detail: Mapped[dict[str, Any]]

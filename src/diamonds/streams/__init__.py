@@ -1,0 +1,1 @@
+"""Learning from a paginated feed that never ends: batch by batch, every step persisted, watched and steered."""
