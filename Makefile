@@ -5,7 +5,7 @@ BIN := .venv/bin
 # What BentoML would otherwise report to its makers at each start.
 export BENTOML_DO_NOT_TRACK := True
 
-.PHONY: help setup train serve viz test check format bento bench bench-quote bench-service bench-similar bench-traffic bench-training lock
+.PHONY: help setup train serve viz test check format bento bench bench-quote bench-service bench-similar bench-traffic bench-training bench-streaming lock
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-15s %s\n", $$1, $$2}'
@@ -54,7 +54,7 @@ bento: setup ## Build a Bento of the service and the champion, and write it whol
 	@mkdir -p build && rm -f build/diamonds.bento
 	$(BIN)/bentoml export diamonds:latest $(CURDIR)/build/diamonds.bento
 
-bench: bench-quote bench-similar bench-service bench-traffic bench-training ## Run all benchmarks
+bench: bench-quote bench-similar bench-service bench-traffic bench-training bench-streaming ## Run all benchmarks
 
 bench-quote: setup ## How quickly stones are priced
 	$(BIN)/python benchmarks/quote.py
@@ -71,6 +71,9 @@ bench-traffic: setup ## Whether the traffic log keeps its promises under kill -9
 bench-training: setup ## What a run costs, and how quickly a search gets as good as a plain loop; ten minutes
 	$(BIN)/python benchmarks/run.py
 	$(BIN)/python benchmarks/training.py
+
+bench-streaming: setup ## What is learned from a stream beside batch fits, under kill -9, a million rows, a hundred viewers
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.streaming
 
 # Both builds of XGBoost are pinned: pyproject.toml says which one a machine takes.
 lock: ## Choose versions anew
