@@ -1,0 +1,45 @@
+"""A web server of one process, for commands that serve until they are stopped."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING, Any
+
+from diamonds.errors import DiamondsError
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+#: How many connections may wait to be taken.
+BACKLOG = 2048
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens there.
+
+    Raises:
+        DiamondsError: It cannot: something else does, or the address is not one of this machine.
+    """
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise DiamondsError(f"{host}:{port} cannot be served: {error.strerror}; choose another with --port") from error
+
+
+def address(listener: socket.socket) -> str:
+    """What to open in a browser, or to ask."""
+    host, port = listener.getsockname()[:2]
+    shown = f"[{host}]" if ":" in host else host
+    return f"http://{shown}:{port}"
+
+
+def serve(app: ASGIApp, listener: socket.socket, **options: Any) -> None:  # noqa: ANN401 - uvicorn's own
+    """Serve until SIGTERM or Ctrl-C, then answer what was asked."""
+    import uvicorn
+
+    config = uvicorn.Config(app, log_level="critical", access_log=False, lifespan="on", **options)
+    try:
+        uvicorn.Server(config).run(sockets=[listener])
+    except KeyboardInterrupt:  # uvicorn has ended in order, and says how
+        return
