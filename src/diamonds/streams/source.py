@@ -181,10 +181,11 @@ class Source:
         """The page to go on with: the cursor's, or an earlier one where rows before it were removed from the feed."""
         if place.last_key is None or place.page <= self._spec.first_page:
             return place.page
-        for number in (place.page - 1, place.page):
-            page = await self._client.fetch(number)
-            if place.last_key in page.keys(self._spec.key):
-                return place.page
+        before = (await self._client.fetch(place.page - 1)).keys(self._spec.key)
+        if place.last_key in before and place.last_key == max(before):
+            return place.page
+        if place.last_key in (await self._client.fetch(place.page)).keys(self._spec.key):
+            return place.page
         found = await self._page_of(place.last_key, place.page)
         if found < place.page:
             self._tell("anchor", {"page": place.page, "found": found, "why": REMOVED})

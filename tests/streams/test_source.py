@@ -1,0 +1,300 @@
+"""Reading a feed: no row is lost, none is told twice as another, whatever the feed does."""
+
+import asyncio
+
+import pytest
+from starlette.responses import PlainTextResponse, Response
+
+from diamonds.errors import ConfigurationError, FeedError
+from diamonds.streams.client import PageClient
+from diamonds.streams.cursor import Cursor
+from diamonds.streams.feeding.faults import KINDS
+from diamonds.streams.page import Page
+from diamonds.streams.source import Source
+from feeds import SPEC, Scripted, Told, drawn_feed, ids, paged, read, row, serving
+
+ROWS = [row(number) for number in range(1, 101)]
+
+
+@pytest.mark.parametrize("in_flight", [1, 4, 16])
+def test_a_feed_at_rest_is_read_in_order_without_reading_any_page_twice_before_its_end(in_flight):
+    feed = Scripted(lambda number: paged(ROWS, number))
+    with serving(feed.app) as url:
+        pages = read(url, in_flight=in_flight)
+
+    assert ids(pages) == list(range(1, 101))
+    assert [page.number for page in pages] == list(range(10))
+    assert all(feed.asked.count(number) == 1 for number in range(10))
+
+
+def test_a_page_that_is_not_full_is_given_once_and_does_not_advance():
+    feed = Scripted(lambda number: paged(ROWS[:37], number))
+    with serving(feed.app) as url:
+        pages = read(url)
+
+    assert [(page.number, page.size, page.next_page) for page in pages[-2:]] == [(2, 10, 3), (3, 7, 3)]
+
+
+@pytest.mark.parametrize("in_flight", [1, 4])
+@pytest.mark.parametrize("step", [1, 3, 7, 10, 13])
+def test_a_feed_that_grows_with_every_request_loses_no_row(in_flight, step):
+    there = [5]
+
+    def grown(number):
+        shown = paged(ROWS[: there[0]], number)
+        there[0] = min(there[0] + step, 100)
+        return shown
+
+    feed = Scripted(grown)
+    with serving(feed.app) as url:
+        pages = read(url, in_flight=in_flight, until=lambda pages: len(ids(pages)) == 100)
+
+    assert ids(pages) == list(range(1, 101))
+    assert min(feed.asked) == 0
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "hang"])
+def test_each_fault_alone_heals_and_costs_no_row(kind):
+    told = Told()
+    with serving(drawn_feed(300, rate=0.3, seed=3, kinds=(kind,))) as url:
+        pages = read(url, told=told)
+
+    assert ids(pages) == list(range(1, 301))
+    assert [page.rejects for page in pages if page.rejects] == []
+    healed_by = {"shuffled": set()}.get(kind, {"retry", "reread"})  # the order within a page means nothing
+    assert bool(healed_by) == bool(healed_by & set(told.kinds()))
+
+
+def test_a_feed_that_hangs_is_asked_again():
+    hasty = SPEC.model_copy(update={"connect_seconds": 0.05, "read_seconds": 0.05})
+    told = Told()
+    with serving(drawn_feed(60, rate=0.3, seed=2, kinds=("hang",))) as url:
+        assert ids(read(url, told=told, spec=hasty)) == list(range(1, 61))
+
+    assert {detail["why"].partition(": ")[2] for kind, detail in told if kind == "retry"} == {
+        "it did not answer in time"
+    }
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_all_faults_together_and_rows_that_are_wrong_for_good(seed):
+    kinds = tuple(kind for kind in KINDS if kind != "hang")
+    with serving(drawn_feed(500, rate=0.3, seed=seed, kinds=kinds, bad_every=97)) as url:
+        pages = read(url, in_flight=4)
+
+    rejected = {reject.key for page in pages for reject in page.rejects}
+    assert rejected == {"97", "194", "291", "388", "485"}
+    assert sorted(ids(pages)) == [number for number in range(1, 501) if number % 97]
+    assert len(ids(pages)) + len(rejected) == 500
+
+
+def test_a_gap_in_the_ids_is_believed_after_three_readings():
+    rows = [each for each in ROWS if each["id"] not in {15, 31}]
+    feed = Scripted(lambda number: paged(rows, number))
+    with serving(feed.app) as url:
+        pages = read(url, in_flight=1)
+
+    assert ids(pages) == [each["id"] for each in rows]
+    assert feed.asked.count(1) == 3
+    assert feed.asked.count(0) == 1
+
+
+def test_a_page_that_keeps_changing_is_left_some_time():
+    told, turn = Told(), [0]
+
+    def changing(number):
+        if number == 0 and turn[0] < 9:
+            turn[0] += 1
+            return [row(1, competence=turn[0] / 100), row(1)]
+        return paged(ROWS[:20], number)
+
+    with serving(Scripted(changing).app) as url:
+        assert ids(read(url, told=told, in_flight=1)) == list(range(1, 21))
+
+    assert told.pauses[:4] == [0.25, 0.5, 1.0, 2.0]
+
+
+def test_rows_that_are_removed_behind_the_cursor_while_it_reads_cost_none():
+    there = list(ROWS)
+
+    def shrinking(number):
+        if number == 5:
+            there[:] = [each for each in ROWS if each["id"] != 3]
+        return paged(there, number)
+
+    feed, told = Scripted(shrinking), Told()
+    with serving(feed.app) as url:
+        pages = read(url, in_flight=1, told=told)
+
+    assert ids(pages) == list(range(1, 101))
+    assert "anchor" in told.kinds()
+
+
+def test_after_rows_were_removed_the_page_to_go_on_with_is_searched_by_key():
+    feed = Scripted(lambda number: paged([each for each in ROWS if not 11 <= each["id"] <= 25], number))
+    told = Told()
+    with serving(feed.app) as url:
+        pages = read(url, cursor=Cursor(5, 50), told=told)
+
+    assert pages[0].number == 3
+    assert [each for each in ids(pages) if each > 50] == list(range(51, 101))
+    (anchor,) = [detail for kind, detail in told if kind == "anchor"]
+    assert (anchor["page"], anchor["found"]) == (5, 3)
+    assert anchor["why"].startswith("rows before the cursor were removed from the feed")
+
+
+def test_where_nothing_was_removed_it_goes_on_where_it_was():
+    feed = Scripted(lambda number: paged(ROWS, number))
+    with serving(feed.app) as url:
+        pages = read(url, cursor=Cursor(9, 90), in_flight=1)
+        again = read(url, cursor=Cursor(10, 100))
+
+    assert (ids(pages), again) == (list(range(91, 101)), [])
+    assert min(feed.asked) == 8
+
+
+def test_no_page_before_the_first_is_ever_asked_for():
+    feed = Scripted(lambda number: paged(ROWS[5:], number))
+    with serving(feed.app) as url:
+        for cursor in (Cursor(0, None), Cursor(0, 4), Cursor(1, 3), Cursor(2, 1)):
+            read(url, cursor=cursor)
+
+    assert min(feed.asked) == 0
+
+
+def test_the_end_may_be_a_status():
+    def ending(number):
+        return paged(ROWS[:20], number) or Response(status_code=404)
+
+    with serving(Scripted(ending).app) as url:
+        assert ids(read(url)) == list(range(1, 21))
+
+
+def test_a_first_page_that_is_not_found_is_a_wrong_address():
+    with (
+        serving(Scripted(lambda number: Response(status_code=404)).app) as url,
+        pytest.raises(FeedError, match=r"answers 404 for its first page: is the address right\?"),
+    ):
+        read(url)
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (PlainTextResponse("no key", 403), "answers 403: no key"),
+        (Response(status_code=400), "answers 400: nothing more"),
+        (Response(status_code=307, headers={"Location": "http://else.where/"}), r"leads on to http://else.where/: give that address"),
+    ],
+)  # fmt: skip
+def test_what_will_not_change_stops_it_in_plain_words(answer, why):
+    with serving(Scripted(lambda number: answer).app) as url, pytest.raises(FeedError, match=why):
+        read(url)
+
+
+def test_what_is_no_address_is_said():
+    with pytest.raises(ConfigurationError, match=r"ftp://x is no address of a feed: it begins with http"):
+        PageClient(SPEC, "ftp://x")
+
+
+@pytest.mark.parametrize(
+    ("header", "least", "most"),
+    [("7", 7, 7), ("9999999", 30, 30), ("Wed, 21 Oct 2015 07:28:00 GMT", 0, 0), ("soon", 0, 0.25)],
+)
+def test_it_waits_as_long_as_the_feed_asks_for(header, least, most):
+    turns = iter([Response(status_code=503, headers={"Retry-After": header})])
+    told = Told()
+    with serving(Scripted(lambda number: next(turns, paged(ROWS[:10], number))).app) as url:
+        read(url, told=told, in_flight=1)
+
+    assert len(told.pauses) == 1
+    assert least <= told.pauses[0] <= most
+
+
+def test_it_is_stalled_after_five_failures_in_a_row_and_says_when_it_recovers():
+    turns = iter([Response(status_code=500)] * 7)
+    told = Told()
+    with serving(Scripted(lambda number: next(turns, paged(ROWS[:10], number))).app) as url:
+        assert ids(read(url, told=told, in_flight=1)) == list(range(1, 11))
+
+    assert told.kinds()[:8] == ["retry"] * 5 + ["stall"] + ["retry"] * 2
+    assert told.kinds()[8] == "recover"
+    assert dict(told)["stall"]["why"] == "page 0: it answered 500"
+    bounds = [0.25 * 2**number for number in range(7)]
+    assert all(pause <= bound for pause, bound in zip(told.pauses, bounds, strict=True))
+    assert max(told.pauses) > 0.25
+
+
+def test_a_feed_that_is_not_there_is_tried_again():
+    async def trying():
+        told = Told()
+        enough = asyncio.Event()
+
+        async def sleep(seconds):
+            if len(told) >= 6:
+                enough.set()
+            await asyncio.sleep(0)
+
+        async with PageClient(SPEC, "http://127.0.0.1:9", tell=told, sleep=sleep) as client:
+            task = asyncio.create_task(client.fetch(0))
+            await enough.wait()
+            task.cancel()
+        return told
+
+    told = asyncio.run(trying())
+    assert "stall" in told.kinds()
+    assert "it cannot be reached" in told[0][1]["why"]
+
+
+def test_an_answer_beyond_a_mebibyte_is_no_page():
+    turns = iter([PlainTextResponse("[" + " " * 1024 * 1024 + "]"), None])
+    told = Told()
+    with serving(Scripted(lambda number: next(turns, None) or paged(ROWS[:10], number)).app) as url:
+        assert ids(read(url, told=told, in_flight=1)) == list(range(1, 11))
+
+    assert told[0][1]["why"] == "page 0: it answered more than 1 MiB"
+
+
+def test_the_end_is_looked_at_less_and_less_often_and_at_once_when_asked():
+    async def looking():
+        waits = []
+        async with Source(SPEC, url) as source:
+            async for item in source.pages(Cursor(0, None), follow=True):
+                if not isinstance(item, Page):
+                    waits.append(source.next_look_seconds)
+                    if len(waits) == 12:
+                        return waits
+                    source.look_now()
+
+    with serving(Scripted(lambda number: paged(ROWS[:15], number)).app) as url:
+        waits = asyncio.run(looking())
+
+    assert waits[:4] == [1.0, 1.5, 2.25, 3.375]
+    assert waits[-1] == 30.0
+
+
+def test_at_the_end_it_is_checked_now_and_then_that_the_feed_is_what_it_was():
+    """Nothing shows at the end itself: a row was removed, and one came in its place."""
+    feed = Scripted(lambda number: paged(there, number))
+    there = list(ROWS[:20])
+    looks = []
+
+    def enough(pages):
+        looks.append(1)
+        if len(looks) == 5:
+            there[:] = [*ROWS[:2], *ROWS[3:21]]  # 3 is gone, 21 has come: 20 rows as before
+        return 21 in ids(pages)
+
+    with serving(feed.app) as url:
+        pages = read(url, until=enough)
+
+    assert ids(pages) == list(range(1, 22))
+    assert 95 <= len(looks) <= 105
+
+
+def test_a_page_can_be_read_again():
+    async def again():
+        async with Source(SPEC, url) as source:
+            return await source.read_again(2)
+
+    with serving(Scripted(lambda number: paged(ROWS, number)).app) as url:
+        assert [each["id"] for each in asyncio.run(again()).rows] == list(range(21, 31))
