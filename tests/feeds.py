@@ -80,6 +80,9 @@ def paged(rows, number):
     return rows[10 * number : 10 * number + 10]
 
 
+START = Cursor(0, None)
+
+
 class Told(list):
     """What a source tells, and how long it wanted to wait."""
 
@@ -98,7 +101,7 @@ class Told(list):
         return [kind for kind, _ in self]
 
 
-def read(url, *, cursor=Cursor(0, None), until=None, spec=SPEC, told=None, **options) -> list[Page]:
+def read(url, *, cursor=START, until=None, spec=SPEC, told=None, **options) -> list[Page]:
     """The pages from the cursor to the end, or as soon as `until(pages)` says."""
     told = Told() if told is None else told
 

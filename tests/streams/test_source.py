@@ -262,8 +262,9 @@ def test_the_end_is_looked_at_less_and_less_often_and_at_once_when_asked():
                 if not isinstance(item, Page):
                     waits.append(source.next_look_seconds)
                     if len(waits) == 12:
-                        return waits
+                        break
                     source.look_now()
+        return waits
 
     with serving(Scripted(lambda number: paged(ROWS[:15], number)).app) as url:
         waits = asyncio.run(looking())
