@@ -5,7 +5,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from diamonds.errors import ConfigurationError, UntaughtError
@@ -90,6 +90,8 @@ def test_wherever_it_is_written_down_and_read_back_it_holds_the_same_bits(rows, 
 
 @settings(max_examples=100, deadline=None)
 @given(rows)
+@example([{"x": 0.0, "y": y, "g": g} for y, g in ((-7e-29, True), (0.0, False), (1.0, False), (1.0, True))])
+@example([{"x": x, "y": 0.0, "g": g} for x, g in ((4e-122, True), (0.0, False), (1e-122, True))])
 def test_whatever_the_rows_are_what_it_says_is_json_without_a_nan(rows):
     learned = taught(learner(), rows)
 

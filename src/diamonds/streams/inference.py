@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from scipy import special
 
 from diamonds.streams.double import Double
-from diamonds.streams.spread import ROUNDING, Spread
+from diamonds.streams.spread import ROUNDING, Spread, squares_or_none
 
 #: One minus the confidence of all intervals that are shown.
 ALPHA = 0.05
@@ -220,7 +220,7 @@ class Regression:
         if judged:
             sigma = math.sqrt(self._variance)
         if judged and self.total:
-            explained = self.total - self.rest
+            explained = squares_or_none(self.total - self.rest, self.total)
             r2 = float(explained / self.total)
             adjusted = float(1.0 - self._variance * (self.rows - 1) / self.total)
             f = float(explained / parameters / self._variance) if self._variance else None

@@ -7,7 +7,7 @@ from typing import Any
 
 from diamonds.streams.double import Double
 from diamonds.streams.regressions import Names, Regressions, squares_of_group
-from diamonds.streams.spread import ROUNDING, Spread
+from diamonds.streams.spread import Spread, squares_or_none
 
 
 def group_facts(fitted: Regressions) -> dict[str, Any]:
@@ -72,7 +72,7 @@ class _Products:
         if given is None or not self.of(given, given):
             return whole
         rest = whole - self.of(one, given) * self.of(other, given) / self.of(given, given)
-        return rest if abs(rest.high) > ROUNDING * abs(whole.high) else Double(0.0)
+        return squares_or_none(rest, whole) if one == other else rest
 
 
 def _inside(rows: Spread) -> float | None:

@@ -38,8 +38,8 @@ class Spread:
         x, y = sums.of(1, 0), sums.of(0, 1)
         self._shift = x / rows, y / rows
         self.x, self.y = self._shift[0] + origin[0], self._shift[1] + origin[1]
-        self.xx = _about_the_mean(sums.of(2, 0), x * self._shift[0])
-        self.yy = _about_the_mean(sums.of(0, 2), y * self._shift[1])
+        self.xx = squares_or_none(sums.of(2, 0) - x * self._shift[0], sums.of(2, 0))
+        self.yy = squares_or_none(sums.of(0, 2) - y * self._shift[1], sums.of(0, 2))
         self.xy = sums.of(1, 1) - x * self._shift[1] if self.xx and self.yy else Double(0.0)
 
     @property
@@ -82,9 +82,9 @@ class Spread:
         return Spread(self._sums + other._sums, self._origin)
 
 
-def _about_the_mean(squares: Double, of_mean: Double) -> Double:
-    found = squares - of_mean
-    return found if found.high > max(ROUNDING * squares.high, LEAST) else Double(0.0)
+def squares_or_none(left: Double, whole: Double) -> Double:
+    """What is left of a sum of squares; exactly 0 where that is but rounding of the whole."""
+    return left if left.high > max(ROUNDING * whole.high, LEAST) else Double(0.0)
 
 
 def _move(moments: dict[tuple[int, int], Double], powers: list[tuple[int, int]], by: Double) -> None:
