@@ -1,5 +1,6 @@
 """Part `regressions`: how exact they are beside other ways to sum, how often watching deceives, when verdicts come."""
 
+import math
 import sys
 import time
 import warnings
@@ -143,8 +144,11 @@ def by_statsmodels(columns: Columns, method: str = "pinv") -> list[float]:
 
 
 def by_qr(columns: Columns) -> list[float]:
-    """By statsmodels and QR."""
-    return by_statsmodels(columns, "qr")
+    """By statsmodels and QR; infinite where that gives up."""
+    try:
+        return by_statsmodels(columns, "qr")
+    except np.linalg.LinAlgError:
+        return [math.inf] * len(designs(columns))
 
 
 def by_welford(columns: Columns) -> list[float]:

@@ -100,7 +100,7 @@ class Column(NamedTuple):
 
     term: str
     estimate: Double
-    weights: tuple[tuple[Double | float, Double | float], ...]
+    weights: tuple[tuple[float, float], ...]
     squares: Double | None = None
 
 
@@ -180,19 +180,17 @@ class Regression:
         half = math.sqrt(variance) * self._quantile
         return expected, expected - half, expected + half
 
-    def _unscaled(self, column: Column) -> Double:
+    def _unscaled(self, column: Column) -> float:
         """The coefficient's variance as a multiple of that of the errors."""
-        total = ZERO
-        for group, weights in zip(self.groups, column.weights, strict=True):
-            total += _weighted(weights, Double(float(group.rows)), ZERO, group.xx)
-        return total
+        weighed = zip(self.groups, column.weights, strict=True)
+        return sum(p * p * group.rows + q * q * group.xx.high for group, (p, q) in weighed)
 
     def _se(self, column: Column) -> float:
-        return math.sqrt(self._variance * self._unscaled(column))
+        return math.sqrt(float(self._variance) * self._unscaled(column))
 
     def _term(self, column: Column) -> Term:
         estimate = float(column.estimate)
-        vif = None if column.squares is None else float(column.squares * self._unscaled(column))
+        vif = None if column.squares is None else float(column.squares) * self._unscaled(column)
         if not self.is_judged:
             return Term(column.term, estimate, vif=vif)
         se = self._se(column)
@@ -208,10 +206,11 @@ class Regression:
         """Its standard error as White has it: the sum of the squared residuals by the squared weights."""
         if not all(group.is_sharp for group in self.groups):
             return None
-        total = ZERO
-        for group, slope, weights in zip(self.groups, self.slopes, column.weights, strict=True):
-            total += _weighted(weights, *group.squared_residuals(slope))
-        return math.sqrt(max(total.high, 0.0))
+        total = 0.0
+        for group, slope, (p, q) in zip(self.groups, self.slopes, column.weights, strict=True):
+            flat, tilted, bent = group.squared_residuals(slope)
+            total += p * p * flat + 2 * p * q * tilted + q * q * bent
+        return math.sqrt(max(total, 0.0))
 
     def _fit(self) -> dict[str, float | None]:
         """What is said of the fit as a whole."""
@@ -251,16 +250,3 @@ class Regression:
         kurtosis = float(fourths / self.rows / squares / squares)
         statistic = self.rows / 6 * (skewness**2 + (kurtosis - 3) ** 2 / 4)
         return {"statistic": statistic, "p": math.exp(-statistic / 2), "skewness": skewness, "kurtosis": kurtosis}
-
-
-def _weighted(
-    weights: tuple[Double | float, Double | float], flat: Double, tilted: Double, bent: Double
-) -> Double | float:
-    """The sum of something by the squares of the weights p + q·x: of its sums as it is, by x, and by x²."""
-    p, q = weights
-    total: Double | float = p * (p * flat) if p else 0.0
-    if q:
-        total += q * (q * bent)
-    if p and q:
-        total += 2.0 * (p * (q * tilted))
-    return total

@@ -80,9 +80,9 @@ def _line(empty: Regression) -> Regression:
     [rows], [feature] = empty.groups, empty.terms
     if not rows.xx:
         return empty
-    slope, tilt = rows.xy / rows.xx, 1.0 / rows.xx
+    slope, tilt = rows.xy / rows.xx, 1 / rows.xx.high
     columns = (
-        Column(INTERCEPT, rows.y - slope * rows.x, ((_share(rows), -(rows.x * tilt)),)),
+        Column(INTERCEPT, rows.y - slope * rows.x, ((1 / rows.rows, -rows.x.high * tilt),)),
         Column(feature, slope, ((0.0, tilt),), rows.xx),
     )
     return _fitted(empty, (slope,), columns, rows.yy, rows.yy - slope * rows.xy)
@@ -93,11 +93,11 @@ def _by_group(empty: Regression, everyone: Spread) -> Regression:
     if not outside.rows or not inside.rows:
         return empty
     columns = (
-        Column(INTERCEPT, outside.y, ((_share(outside), 0.0), (0.0, 0.0))),
+        Column(INTERCEPT, outside.y, ((1 / outside.rows, 0.0), (0.0, 0.0))),
         Column(
             empty.terms[0],
             inside.y - outside.y,
-            ((-_share(outside), 0.0), (_share(inside), 0.0)),
+            ((-1 / outside.rows, 0.0), (1 / inside.rows, 0.0)),
             squares_of_group(*empty.groups),
         ),
     )
@@ -109,20 +109,20 @@ def _pooled(empty: Regression, everyone: Spread) -> Regression:
     within = outside.xx + inside.xx
     if not outside.rows or not inside.rows or not within:
         return empty
-    slope, tilt = (outside.xy + inside.xy) / within, 1.0 / within
+    slope, tilt = (outside.xy + inside.xy) / within, 1 / within.high
     apart = inside.x - outside.x
     feature, group = empty.terms
     columns = (
         Column(
             INTERCEPT,
             outside.y - slope * outside.x,
-            ((_share(outside), -(outside.x * tilt)), (0.0, -(outside.x * tilt))),
+            ((1 / outside.rows, -outside.x.high * tilt), (0.0, -outside.x.high * tilt)),
         ),
         Column(feature, slope, ((0.0, tilt), (0.0, tilt)), everyone.xx),
         Column(
             group,
             inside.y - outside.y - slope * apart,
-            ((-_share(outside), -(apart * tilt)), (_share(inside), -(apart * tilt))),
+            ((-1 / outside.rows, -apart.high * tilt), (1 / inside.rows, -apart.high * tilt)),
             squares_of_group(outside, inside),
         ),
     )
@@ -135,9 +135,9 @@ def _apart(empty: Regression, everyone: Spread) -> Regression:
     if not outside.xx or not inside.xx:
         return empty
     slopes = outside.xy / outside.xx, inside.xy / inside.xx
-    tilts = 1.0 / outside.xx, 1.0 / inside.xx
+    tilts = 1 / outside.xx.high, 1 / inside.xx.high
     starts = outside.y - slopes[0] * outside.x, inside.y - slopes[1] * inside.x
-    down, up = (_share(outside), -(outside.x * tilts[0])), (_share(inside), -(inside.x * tilts[1]))
+    down, up = (1 / outside.rows, -outside.x.high * tilts[0]), (1 / inside.rows, -inside.x.high * tilts[1])
     feature, group, both = empty.terms
     columns = (
         Column(INTERCEPT, starts[0], (down, (0.0, 0.0))),
@@ -158,11 +158,6 @@ def _fitted(
     empty: Regression, slopes: tuple[Double, ...], columns: tuple[Column, ...], total: Double, rest: Double
 ) -> Regression:
     return Regression(empty.name, empty.label, empty.terms, empty.groups, slopes, columns, total, rest)
-
-
-def _share(rows: Spread) -> Double:
-    """The weight of a row in the mean."""
-    return 1.0 / Double(float(rows.rows))
 
 
 def squares_of_group(outside: Spread, inside: Spread) -> Double:

@@ -33,7 +33,7 @@ class Spread:
     def __init__(self, sums: Sums, origin: tuple[float, float]) -> None:
         self._sums, self._origin = sums, origin
         self.rows = sums.rows
-        self._squared_residuals: dict[tuple[float, float], tuple[Double, Double, Double]] = {}
+        self._squared_residuals: dict[tuple[float, float], tuple[float, float, float]] = {}
         rows = max(sums.rows, 1)
         x, y = sums.of(1, 0), sums.of(0, 1)
         self._shift = x / rows, y / rows
@@ -69,12 +69,12 @@ class Spread:
             total += factor * self.moments[power_of_x + taken, power - taken] * math.comb(power, taken)
         return total
 
-    def squared_residuals(self, slope: Double) -> tuple[Double, Double, Double]:
+    def squared_residuals(self, slope: Double) -> tuple[float, float, float]:
         """The sums of e², e²·(x - mean of x) and e²·(x - mean of x)² about such a line."""
         known = self._squared_residuals.get((slope.high, slope.low))
         if known is None:
-            known = (self.residuals(slope, 2), self.residuals(slope, 2, 1), self.residuals(slope, 2, 2))
-            self._squared_residuals[slope.high, slope.low] = known
+            flat, tilted, bent = (float(self.residuals(slope, 2, power)) for power in range(3))
+            self._squared_residuals[slope.high, slope.low] = known = flat, tilted, bent
         return known
 
     def __add__(self, other: Spread) -> Spread:
