@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import subprocess
 import time
 from collections.abc import Generator
 from pathlib import Path
@@ -25,6 +24,7 @@ from diamonds.errors import ConfigurationError, ModelError
 from diamonds.pricer import Pricer
 from diamonds.store import history
 from diamonds.store.database import open_database, require_current
+from diamonds.store.revision import code_version
 
 logger = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ class TrainingHistory:
         self._models = {node.namespace for node in pipeline.nodes if node.namespace in models.available()}
         self._began, self._durations = {}, {}
         selection = {key: run_params[key] for key in SELECTION if run_params.get(key)}
-        history.start_run(engine, self._run_id, selection, plain_parameters(parameters), _code_version(self._project))
+        history.start_run(engine, self._run_id, selection, plain_parameters(parameters), code_version(self._project))
         try:
             _check_model_entries(parameters)
         except ConfigurationError as error:
@@ -212,20 +212,3 @@ def plain_parameters(parameters: dict[str, Any]) -> dict[str, Any]:
         else value
         for key, value in parameters.items()
     }
-
-
-def _code_version(project: Path) -> str | None:
-    """The git commit, with a `+` where tracked files were changed since; None outside a repository."""
-    try:
-        commit = _git(project, "rev-parse", "HEAD")
-        return f"{commit}+" if _git(project, "status", "--porcelain", "--untracked-files=no") else commit
-    except (OSError, subprocess.CalledProcessError):
-        return None
-
-
-def _git(project: Path, *words: str) -> str:
-    done = subprocess.run(  # noqa: S603 - fixed words
-        ["git", "-C", str(project), *words],  # noqa: S607 - the user's own git
-        check=True, capture_output=True, text=True,
-    )  # fmt: skip
-    return done.stdout.strip()

@@ -30,8 +30,13 @@ PATIENCE = {"connect_timeout": 5, "tcp_user_timeout": 15_000}
 MIGRATION_LOCK = 53940
 
 
-def open_database(settings: Settings) -> Engine:
+def open_database(settings: Settings, *, durable: bool = False) -> Engine:
     """An engine for the configured URL; a SQLite file's folder is made where it is missing.
+
+    Args:
+        settings: Where it is.
+        durable: Whether what is committed survives a power cut too, and not only the end of this process: of SQLite,
+            which then waits for the disk at each commit. PostgreSQL always does.
 
     Raises:
         ConfigurationError: The URL is not one, or its driver is not installed.
@@ -50,6 +55,8 @@ def open_database(settings: Settings) -> Engine:
             " (for example postgresql+psycopg://user:password@host/name)"
         ) from error
     event.listen(engine, "connect", _prepare_sqlite)
+    if durable:
+        event.listen(engine, "connect", _wait_for_the_disk)
     event.listen(engine, "begin", _begin)
     return engine
 
@@ -144,6 +151,10 @@ def _prepare_sqlite(connection: Any, record: object) -> None:  # noqa: ANN401, A
     cursor.execute("PRAGMA synchronous=NORMAL")
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.close()
+
+
+def _wait_for_the_disk(connection: Any, record: object) -> None:  # noqa: ANN401, ARG001 - SQLAlchemy's event
+    connection.execute("PRAGMA synchronous=FULL")
 
 
 def _keep_log_ahead(cursor: sqlite3.Cursor) -> None:
