@@ -1,12 +1,17 @@
 """What tests of streams share: employees in pages, a learner of a few lines, and what a memory holds, to compare."""
 
+import asyncio
 import json
+import threading
+import time
 from collections.abc import Iterable, Sequence
 
 from sqlalchemy import text
 
+from diamonds.streams.cursor import Cursor
 from diamonds.streams.feeding.generators import employees
 from diamonds.streams.page import Page, Reject
+from diamonds.streams.source import End
 from diamonds.streams.spec import FeedSpec
 
 SPEC = FeedSpec.model_validate(
@@ -97,3 +102,89 @@ def learned(engine, feed: str = "promotions") -> dict:
         documents = ("state", "coefficients", "statistics")
         row |= {name: json.loads(row[name]) for name in documents if isinstance(row[name], str)}
     return found
+
+
+class Shelf:
+    """A feed in memory, and the source that reads it: pages of ten, growing and failing as a test wants."""
+
+    def __init__(self, rows: Sequence[dict]) -> None:
+        self.rows = list(rows)
+        self.rejects: dict[int, str] = {}
+        self.trouble: Exception | None = None
+        self.given: list[int] = []
+        self.gave = threading.Condition()
+        self.tell = None
+        self._sources: list[ShelfSource] = []
+
+    def source(self, spec, url, *, in_flight, tell):
+        self.tell = tell
+        self._sources.append(ShelfSource(self))
+        return self._sources[-1]
+
+    def grow(self, rows):
+        self.rows += rows
+        self.call(self._sources[-1].news.set)
+
+    def call(self, what):
+        """Do something in the loop of the source."""
+        self._sources[-1].loop.call_soon_threadsafe(what)
+
+    def page(self, number):
+        rows = self.rows[10 * number : 10 * number + 10]
+        rejects = [(str(row["id"]), self.rejects[row["id"]]) for row in rows if row["id"] in self.rejects]
+        return page(number, [row for row in rows if row["id"] not in self.rejects], rejects)
+
+    def wait_until_given(self, number):
+        with self.gave:
+            assert self.gave.wait_for(lambda: number in self.given, 20), self.given
+
+
+class ShelfSource:
+    def __init__(self, shelf: Shelf) -> None:
+        self.shelf, self.requests, self.retries = shelf, 0, 0
+
+    async def __aenter__(self):
+        self.loop, self.news = asyncio.get_running_loop(), asyncio.Event()
+        return self
+
+    async def __aexit__(self, *error):
+        pass
+
+    async def pages(self, cursor, *, follow):
+        number, size = cursor.page, 0
+        while True:
+            await asyncio.sleep(0)
+            self.requests += 1
+            if self.shelf.trouble:
+                raise self.shelf.trouble
+            read = self.shelf.page(number)
+            if read.size > size:
+                with self.shelf.gave:
+                    self.shelf.given.append(number)
+                    self.shelf.gave.notify_all()
+                yield read
+                size = read.size
+            if read.next_page > number:
+                number, size = read.next_page, 0
+                continue
+            self.news.clear()
+            yield End(Cursor(number, None))
+            if not follow:
+                return
+            await self.news.wait()
+
+    async def read_again(self, number):
+        return self.shelf.page(number)
+
+
+def until(runner, holds):
+    """The first snapshot's document of which this holds."""
+    seen, deadline = runner.snapshot(), time.monotonic() + 20
+    while not holds(seen.document):
+        assert time.monotonic() < deadline, seen.document
+        seen = runner.wait(seen.number, 1)
+    return seen.document
+
+
+def status(*names):
+    return lambda document: document["status"] in names
