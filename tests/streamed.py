@@ -79,7 +79,7 @@ def page(number: int, rows: Sequence[dict], rejects: Iterable[tuple[str, str]] =
     """A page with these good rows, and rejects of these keys and reasons."""
     kept = tuple(Reject(number, key, reason, f'{{"id": {key}}}') for key, reason in rejects)
     held = len(rows) + len(kept)
-    return Page(number, tuple(rows), kept, held if size is None else size, 0, 0, number + (held >= 10))
+    return Page(number, tuple(rows), kept, held if size is None else size, number + (held >= 10))
 
 
 def pages_of(rows: Sequence[dict], first: int = 0) -> list[Page]:
@@ -141,7 +141,7 @@ class Shelf:
 
 class ShelfSource:
     def __init__(self, shelf: Shelf) -> None:
-        self.shelf, self.requests, self.retries = shelf, 0, 0
+        self.shelf, self.requests, self.retries, self.next_look_seconds = shelf, 0, 0, None
 
     async def __aenter__(self):
         self.loop, self.news = asyncio.get_running_loop(), asyncio.Event()
@@ -167,6 +167,7 @@ class ShelfSource:
             if read.next_page > number:
                 number, size = read.next_page, 0
                 continue
+            self.next_look_seconds = 3.5
             self.news.clear()
             yield End(Cursor(number, None))
             if not follow:

@@ -94,10 +94,11 @@ def test_a_snapshot_holds_all_that_a_page_shows_as_json(running):
     assert seen.pop("updated_at").endswith("Z")
     assert seen.pop("number") == snapshot.number
     assert seen.pop("requests") == 46
+    assert 0 < seen.pop("next_look_seconds") <= 3.5
     assert seen.pop("recent") == [list(row.values()) for row in rows[-400:]]
     assert seen == {
         "feed": "promotions", "about": "", "version": 7, "status": "caught up", "reason": None, "page": 45,
-        "rows": 450, "rejected": 0, "revised": 0, "retries": 0, "rate": None, "next_look_seconds": None,
+        "rows": 450, "rejected": 0, "revised": 0, "retries": 0, "rate": None,
         "pages_a_batch": 7, "speed": None, "in_flight": 2, "key": "id",
         "columns": {
             "competence": {"type": "number"}, "network_ability": {"type": "number"}, "promoted": {"type": "boolean"},
@@ -210,12 +211,12 @@ def test_a_feed_that_stalls_says_why_and_recovers(running):
     runner = running(shelf)
     until(runner, status("caught up"))
 
-    shelf.call(lambda: shelf.tell("stall", {"reason": "no answer within 10 s, 5 times"}))
+    shelf.call(lambda: shelf.tell("stall", {"why": "page 3: it did not answer in time"}))
     stalled = until(runner, status("stalled"))
     shelf.call(lambda: shelf.tell("recover", {}))
     until(runner, status("running"))
 
-    assert stalled["reason"] == "no answer within 10 s, 5 times"
+    assert stalled["reason"] == "the feed does not answer as it should; page 3: it did not answer in time"
     assert kinds(runner) == ["stall", "recover"]
 
 

@@ -85,7 +85,7 @@ class Following:
         if kind in WORTH_AN_EVENT:
             self._bench.note(kind, **{"what": "feed", **detail})
         if kind == "stall":
-            self.stand("stalled", str(detail.get("reason", "the feed does not answer")))
+            self.stand("stalled", f"the feed does not answer as it should; {detail.get('why', 'it says nothing')}")
         elif kind == "recover":
             self.stand("running")
         self._changed()
@@ -222,7 +222,7 @@ class Following:
     async def _wait_for_the_database(self, error: DatabaseError) -> None:
         seconds = min(LAST_TRY_SECONDS, FIRST_TRY_SECONDS * 2 ** min(self._tries, 10))
         if not self._tries:
-            self._bench.note("stall", what="database", reason=str(error))
+            self._bench.note("stall", what="database", why=str(error))
         self._tries, self.must_open = self._tries + 1, True
         self.stand("stalled", f"{error}; it is tried again in {seconds:g} s")
         await self._news(seconds)
@@ -239,7 +239,7 @@ class Following:
     def _hold(self, status: Status, kind: str, error: Exception) -> None:
         """Learn no more until somebody says so."""
         self.control.want("pause")
-        self._bench.note(kind, reason=str(error))
+        self._bench.note(kind, why=str(error))
         self.stand(status, str(error))
 
     def _stand_ready(self) -> None:
@@ -249,5 +249,5 @@ class Following:
         return asyncio.wrap_future(self._bench.do(what, *given))
 
     def _next_look(self) -> float | None:
-        seconds = getattr(self.source, "next_look_seconds", None)
+        seconds = self.source.next_look_seconds if self.source else None
         return None if seconds is None else time.monotonic() + seconds
