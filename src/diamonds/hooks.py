@@ -21,6 +21,7 @@ from diamonds.attempts import Failure
 from diamonds.config import read_settings
 from diamonds.datasets import PricerDataset
 from diamonds.errors import ConfigurationError, ModelError
+from diamonds.pipelines.streaming import is_streaming
 from diamonds.pricer import Pricer
 from diamonds.store import history
 from diamonds.store.database import open_database, require_current
@@ -44,7 +45,8 @@ SELECTION = (
 class TrainingHistory:
     """Keeps the history: a row for each run, whatever becomes of it, and for each model it trains.
 
-    Kedro itself refuses to begin a run whose parameters do not hold; such a run has no row.
+    A run that only learns from a feed trains nothing, and has no row. Nor has one whose parameters do not hold: Kedro
+    itself refuses to begin it.
     """
 
     def __init__(self) -> None:
@@ -67,6 +69,9 @@ class TrainingHistory:
     def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog) -> None:
         """Enter the run before anything is done; without a database nothing is."""
         parameters = catalog.load("parameters")
+        if is_streaming(pipeline):
+            _check_model_entries(parameters)
+            return
         engine = open_database(read_settings())
         require_current(engine)
         self._engine, self._catalog, self._run_id = engine, catalog, run_params["run_id"]

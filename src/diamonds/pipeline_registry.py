@@ -1,4 +1,4 @@
-"""Finds the pipelines: one a stage, and all of them as the default."""
+"""Finds the pipelines: one a stage, and all that train and serve as the default."""
 
 import importlib
 import pkgutil
@@ -7,11 +7,15 @@ from kedro.pipeline import Pipeline
 
 from diamonds import pipelines
 
+#: They need what is not always there: a feed.
+APART = frozenset({"streaming"})
+
 
 def register_pipelines() -> dict[str, Pipeline]:
-    """The stages by name, and `__default__`, which is `kedro run`."""
+    """The stages by name, and `__default__`, which is `kedro run`: all but those that stand apart."""
     names = [stage.name for stage in pkgutil.iter_modules(pipelines.__path__)]
     stages: dict[str, Pipeline] = {
         name: importlib.import_module(f"{pipelines.__name__}.{name}").create_pipeline() for name in names
     }
-    return {"__default__": sum(stages.values(), Pipeline([]))} | stages
+    default = [stage for name, stage in stages.items() if name not in APART]
+    return {"__default__": sum(default, Pipeline([]))} | stages

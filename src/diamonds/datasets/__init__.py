@@ -5,14 +5,17 @@ from diamonds.datasets.champion import ChampionDataset, CurrentChampion
 from diamonds.datasets.files import FolderDataset
 from diamonds.datasets.history import HistoryDataset
 from diamonds.datasets.pricer import PricerDataset
+from diamonds.datasets.stream import FeedDataset, StreamDataset
 from diamonds.datasets.studies import StudiesDataset
 
 __all__ = [
     "BentoModelDataset",
     "ChampionDataset",
     "CurrentChampion",
+    "FeedDataset",
     "FolderDataset",
     "HistoryDataset",
     "PricerDataset",
+    "StreamDataset",
     "StudiesDataset",
 ]

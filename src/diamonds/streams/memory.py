@@ -89,17 +89,24 @@ class Memory:
         with self._told("opened"):
             self._make_tables()
             with self._engine.connect() as connection:
-                found, state = self.peek(connection)
+                found, state = self._read(connection)
                 self._thinning = Thinning(_kept(connection, self._spec.name))
             learners = self._make_learners(self._spec)
             self._load(learners, state, found.rows)
         self.learners, self._checkpoint = learners, found
         return found
 
-    def peek(self, connection: Connection) -> tuple[Checkpoint, dict[str, Any]]:
-        """The last checkpoint and the state of each learner, as the database has them; nothing is held."""
-        _, revised = rejects.counts(connection, self._spec.name)
-        return checkpoints.read(connection, self._spec, revised)
+    def look(self) -> Checkpoint:
+        """The last checkpoint, without holding what it says; make what is missing.
+
+        Raises:
+            StreamConflictError: It is of another configuration or form; `reset` or `replay` help.
+            DatabaseError: The database is away.
+        """
+        with self._told("opened"):
+            self._make_tables()
+            with self._engine.connect() as connection:
+                return self._read(connection)[0]
 
     def commit(self, pages: Sequence[Page]) -> Committed:
         """Learn pages that follow the checkpoint, and remember their rows and all that was learned, or nothing.
@@ -221,6 +228,10 @@ class Memory:
         with writing(self._engine).begin() as connection:
             checkpoints.begin(connection, self._spec)  # of two that begin at once, the second waits here
             self._table.make(connection)
+
+    def _read(self, connection: Connection) -> tuple[Checkpoint, dict[str, Any]]:
+        _, revised = rejects.counts(connection, self._spec.name)
+        return checkpoints.read(connection, self._spec, revised)
 
     def _load(self, learners: Mapping[str, Learner], state: Mapping[str, Any], rows: int) -> None:
         """Give each learner what it had learned: its state, or where that cannot be saved, the rows once more."""

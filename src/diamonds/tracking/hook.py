@@ -12,8 +12,10 @@ from importlib.util import find_spec
 from typing import Any
 
 from kedro.framework.hooks import hook_impl
+from kedro.pipeline import Pipeline
 
 from diamonds.config import read_settings
+from diamonds.pipelines.streaming import is_streaming
 from diamonds.store import history
 from diamonds.store.database import open_database
 from diamonds.tracking.entries import entries_of
@@ -38,14 +40,16 @@ class MlflowTracking:
     """
 
     @hook_impl(trylast=True)
-    def after_pipeline_run(self, run_params: dict[str, Any]) -> None:
+    def after_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline) -> None:
         """Hand over a run that succeeded."""
-        track(run_params["run_id"])
+        if not is_streaming(pipeline):  # those are no runs of the history
+            track(run_params["run_id"])
 
     @hook_impl(trylast=True)
-    def on_pipeline_error(self, run_params: dict[str, Any]) -> None:
+    def on_pipeline_error(self, run_params: dict[str, Any], pipeline: Pipeline) -> None:
         """Hand over a run that failed."""
-        track(run_params["run_id"])
+        if not is_streaming(pipeline):
+            track(run_params["run_id"])
 
 
 def track(run_id: str) -> None:
