@@ -21,4 +21,4 @@ def create_pipeline() -> Pipeline:
 
 def is_streaming(pipeline: Pipeline) -> bool:
     """Whether a run only learns from a feed: it trains nothing, and no history of training has it."""
-    return all(node.namespace == NAME for node in pipeline.nodes)
+    return {node.namespace for node in pipeline.nodes} == {NAME}
