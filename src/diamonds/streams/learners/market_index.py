@@ -1,0 +1,203 @@
+"""How far the market has moved since the champion was trained: one number that its prices can be multiplied by.
+
+The champion is not trained again: what is learned is where the log of price over the champion's price lies now, a level
+that walks slowly. Where this belongs to a new champion, it begins anew with the next stone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from statistics import median
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from diamonds.errors import UntaughtError
+from diamonds.schema import FEATURES
+from diamonds.streams.learners import Coefficient, Gap, Learner, Report
+from diamonds.streams.level import Level
+from diamonds.streams.price_scores import PriceScores
+from diamonds.streams.pricing import Pricing
+from diamonds.streams.spec import FeedSpec, Row
+from diamonds.streams.stones import require_columns
+
+#: An index that was learned from fewer stones is not offered.
+FEWEST_STONES = 100
+#: Of a normal distribution, 95 % lie so many standard deviations about the mean.
+NORMAL_95 = 1.959963984540054
+#: An audit looks at so many of the newest stones.
+AUDITED = 500
+
+WAITING = "waits for a champion to compare prices with: train one with `kedro run`"
+
+
+class Params(BaseModel):
+    """What the entry in `conf/base/streams.yml` may say.
+
+    Attributes:
+        walk: The variance that the market's level, in log dollars, gains with each stone.
+        spread: How far off a new champion may be as it begins: a standard deviation, as a share of the price.
+        retrain_beyond: The champion should be trained anew where the market has moved by more than this share.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    walk: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = 1e-6
+    spread: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = 0.05
+    retrain_beyond: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.1
+
+
+def build(params: Params, spec: FeedSpec) -> Learner:
+    """An index of a market that was not seen yet, which follows no champion yet.
+
+    Raises:
+        ConfigurationError: The feed gives no whole stones with their prices.
+    """
+    measures = [name for name in (*FEATURES, "price") if name not in {"cut", "color", "clarity"}]
+    require_columns(spec, measures, "market_index")
+    return MarketIndex(params)
+
+
+class MarketIndex:
+    """The level of prices beside the champion's, and whether multiplying by it has made the champion better."""
+
+    def __init__(self, params: Params) -> None:
+        """Follow nobody yet."""
+        self._params = params
+        self._champion: Pricing | None = None
+        self._rows = 0
+        self._begin(None)
+
+    def _begin(self, champion: Pricing | None) -> None:
+        """Begin anew with the present row, which is the first that is compared with this champion."""
+        self._of = {"name": champion.name, "version": champion.version} if champion else None
+        self._since_row = self._rows if champion else None
+        self._level = Level(self._params.walk, self._params.spread)
+        self._with, self._without = PriceScores(), PriceScores()
+
+    def follow(self, champion: Pricing | None) -> None:
+        """Compare with this champion from the next row on; with None, learn nothing."""
+        self._champion = champion
+
+    def learn(self, row: Row) -> None:
+        """Price the stone as the champion does, with the index and without, score both, then learn from it."""
+        self._rows += 1
+        champion = self._champion
+        if champion is None:
+            return
+        if self._of is None or (self._of["name"], self._of["version"]) != (champion.name, champion.version):
+            self._begin(champion)
+        champions, actual = _log_price(champion, row), math.log(row["price"])
+        self._with.add(champions + self._level.level, actual)
+        self._without.add(champions, actual)
+        self._level.see(actual - champions)
+
+    def answer(self, row: Row) -> dict[str, Any]:
+        """What the champion's price comes to in the market of this moment, and between what 95 of 100 such prices lie.
+
+        Raises:
+            UntaughtError: There is no champion, or no stone was compared with it yet.
+        """
+        if self._champion is None or not self._level.rows:
+            raise UntaughtError(f"the market index {WAITING if self._champion is None else 'has seen no stone yet'}")
+        champions = _log_price(self._champion, row)
+        half = NORMAL_95 * math.sqrt(self._level.variance + self._level.noise)
+        moved = champions + self._level.level
+        low, price, high = (round(math.exp(moved + away), 2) for away in (-half, 0.0, half))
+        return {
+            "price": price, "low": low, "high": high, "champion_price": round(math.exp(champions), 2),
+            "market_index": math.exp(self._level.level), "rows": self._level.rows,
+        }  # fmt: skip
+
+    def dump(self) -> dict[str, Any]:
+        """All that it holds; the champion itself is not part of that, only which it was."""
+        return {
+            "rows": self._rows,
+            "champion": self._of and dict(self._of),
+            "since_row": self._since_row,
+            "level": self._level.dump(),
+            "with": self._with.dump(),
+            "without": self._without.dump(),
+        }
+
+    def load(self, document: Mapping[str, Any]) -> None:
+        """Hold what `dump` gave, and nothing else; who is followed stays."""
+        self._rows, self._since_row = document["rows"], document["since_row"]
+        self._of = document["champion"] and dict(document["champion"])
+        self._level.load(document["level"])
+        self._with.load(document["with"])
+        self._without.load(document["without"])
+
+    def report(self) -> Report:
+        """The index with its interval, and whether and why it is offered to the price service."""
+        return Report(
+            coefficients=[self._coefficient()] if self._of else [],
+            scores={"rows": self._level.rows} | self._with.report() | self._without.report("_without_index"),
+            statistics=self._statistics(),
+        )
+
+    def view(self, recent: Sequence[Row]) -> dict[str, Any]:  # noqa: ARG002 - the page draws the history
+        """Nothing: the page draws the index and its interval over time."""
+        return {}
+
+    def audit(self, rows: Iterator[Row]) -> list[Gap]:
+        """The index beside the median of price over the champion's price among the newest stones."""
+        newest = deque(islice(rows, (self._since_row or 1) - 1, None), maxlen=AUDITED)
+        champion = self._champion
+        if champion is None or not newest or not self._level.rows:
+            return []
+        ratio = median(row["price"] / champion.quote(_stone(row)).price for row in newest)
+        index = math.exp(self._level.level)
+        what = f"market index, beside the median of the newest {len(newest)} ratios"
+        return [Gap(what=what, streamed=index, batch=ratio, gap=index / ratio - 1, unit="relative")]
+
+    def _coefficient(self) -> Coefficient:
+        index = math.exp(self._level.level)
+        low, high = map(math.exp, self._interval())
+        error = index * math.sqrt(self._level.variance)
+        return Coefficient(term="market index", estimate=index, se=error, low=low, high=high)
+
+    def _interval(self) -> tuple[float, float]:
+        """Where the log of the index lies; before any stone was compared, anywhere within a factor of e."""
+        return self._level.interval if self._level.rows else (-1.0, 1.0)
+
+    def _statistics(self) -> dict[str, Any]:
+        low, high = self._interval()
+        conditions = {
+            f"at least {FEWEST_STONES} stones since this champion began": self._level.rows >= FEWEST_STONES,
+            "its interval, valid while watching, excludes 1": low > 0 or high < 0,
+            "the newest stones were priced better with it": (
+                self._with.recent_log_error < self._without.recent_log_error
+            ),
+        }
+        index, offered = math.exp(self._level.level), all(conditions.values())
+        retrain = offered and abs(index - 1) > self._params.retrain_beyond
+        return {
+            "market_index": index, "low": math.exp(low), "high": math.exp(high), "champion": self._of,
+            "rows": self._rows, "since_row": self._since_row, "stones": self._level.rows,
+            "scatter": math.sqrt(self._level.noise), "conditions": conditions, "offered": offered, "retrain": retrain,
+            "note": self._note(index, offered=offered, retrain=retrain),
+        }  # fmt: skip
+
+    def _note(self, index: float, *, offered: bool, retrain: bool) -> str:
+        """All of it in a sentence."""
+        if self._of is None:
+            return f"The market index {WAITING}."
+        moved = f"Prices are {abs(index - 1):.1%} {'above' if index >= 1 else 'below'} what {self._of['name']} says"
+        if retrain:
+            return f"{moved}: train it anew with `kedro run`."
+        if offered:
+            return f"{moved}; its prices can be multiplied by {index:.3f}."
+        return f"{moved}, which is not enough to say that the market moved: its prices stay as they are."
+
+
+def _stone(row: Row) -> dict[str, Any]:
+    return {field: row[field] for field in FEATURES}
+
+
+def _log_price(champion: Pricing, row: Row) -> float:
+    """What the champion says of a stone, in log dollars."""
+    return math.log(champion.quote(_stone(row)).price)
