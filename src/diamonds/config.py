@@ -1,5 +1,6 @@
 """Settings of this machine and its secrets, read from the environment when asked for."""
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from diamonds.errors import ConfigurationError
 
 SQLITE = "sqlite:///"
+#: How a feed may be called: its rows lie in a table of that name.
+FEED_NAME = "[a-z][a-z0-9_]{0,30}"
 
 
 def _absolute_url(url: SecretStr) -> SecretStr:
@@ -34,6 +37,12 @@ def _at_least_one(number: object) -> int:
     return int(text)
 
 
+def _feed_name(name: str | None) -> str | None:
+    if name is not None and not re.fullmatch(FEED_NAME, name):
+        raise ValueError(f"must be the name of a feed, as diamonds is in conf/base/streams.yml, not {name!r}")
+    return name
+
+
 def _names(listed: object) -> object:
     """Names given as a text, with commas between them."""
     if not isinstance(listed, str):
@@ -53,6 +62,7 @@ class Settings(BaseSettings):
             machine may.
         masked_fields: Names of body fields whose values the traffic log does not keep, in lower case.
         workers: How many processes answer requests.
+        market_index: The feed whose market index the prices of the service are multiplied by; none are without it.
     """
 
     model_config = SettingsConfigDict(
@@ -66,6 +76,7 @@ class Settings(BaseSettings):
     admin_token: Annotated[SecretStr | None, AfterValidator(_not_empty)] = None
     masked_fields: Annotated[frozenset[str], NoDecode, BeforeValidator(_names)] = frozenset()
     workers: Annotated[int, BeforeValidator(_at_least_one)] = 1
+    market_index: Annotated[str | None, AfterValidator(_feed_name)] = None
 
     def as_environment(self) -> dict[str, str]:
         """The same settings as variables, for a process that starts in another working directory."""
@@ -74,7 +85,8 @@ class Settings(BaseSettings):
             "DIAMONDS_OUTBOX": str(self.outbox),
         }
         secrets = {"DIAMONDS_SIGNING_KEY": self.signing_key, "DIAMONDS_ADMIN_TOKEN": self.admin_token}
-        return places | {name: secret.get_secret_value() for name, secret in secrets.items() if secret}
+        market = {"DIAMONDS_MARKET_INDEX": self.market_index} if self.market_index else {}
+        return places | market | {name: secret.get_secret_value() for name, secret in secrets.items() if secret}
 
 
 def read_settings() -> Settings:

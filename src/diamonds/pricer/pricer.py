@@ -52,6 +52,12 @@ class Quoted(NamedTuple):
     low: float
     high: float
 
+    def times(self, factor: float) -> Quoted:
+        """The same in a market where all costs so many times as much; no price is beyond what one can be."""
+        price = _cents(min(max(self.price * factor, LEAST_PRICE), MOST_PRICE))
+        share = price / self.price
+        return Quoted(price, max(_cents(self.low * share), LEAST_BOUND), _cents(self.high * share))
+
 
 @dataclass(frozen=True)
 class Pricer:

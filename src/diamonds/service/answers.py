@@ -6,6 +6,7 @@ than the price.
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict
 from typing import Any
 
@@ -14,37 +15,40 @@ from pydantic_core import to_json
 from diamonds.pricer import Pricer, Quoted
 from diamonds.schema import Diamond, frame_of
 from diamonds.service.champion import LoadedChampion
+from diamonds.service.market import Market
 from diamonds.service.messages import Batch, SimilarQuery
 
 CURRENCY = "USD"
 
 
-def quote(champion: LoadedChampion, diamond: Diamond, request_id: str) -> bytes:
+def quote(champion: LoadedChampion, diamond: Diamond, request_id: str, market: Market | None) -> bytes:
     """Price one stone: a `messages.Quote`."""
-    return to_json(_quote(champion.pricer, diamond, request_id))
+    return to_json(_quote(champion.pricer, diamond, request_id, market))
 
 
-def quotes(champion: LoadedChampion, batch: Batch, request_id: str) -> bytes:
+def quotes(champion: LoadedChampion, batch: Batch, request_id: str, market: Market | None) -> bytes:
     """Price several stones: `messages.Quotes`."""
     pricer, stones = champion.pricer, [diamond.__dict__ for diamond in batch.root]
     described = frame_of(stones)
     priced = zip(stones, pricer.price(described).to_numpy().tolist(), pricer.outside_many(described), strict=True)
     return to_json(
         {
-            "quotes": [_price(pricer, stone, Quoted(*quoted), outside) for stone, quoted, outside in priced],
-            **_made_by(pricer, request_id),
+            "quotes": [_price(pricer, stone, Quoted(*quoted), outside, market) for stone, quoted, outside in priced],
+            **_made_by(pricer, request_id, market),
         }
     )
 
 
-def reasons(champion: LoadedChampion, diamond: Diamond, request_id: str) -> bytes:
+def reasons(champion: LoadedChampion, diamond: Diamond, request_id: str, market: Market | None) -> bytes:
     """Price one stone and say why: `messages.Reasons`."""
     (explanation,) = champion.pricer.explain(frame_of([diamond.__dict__]))
+    quoted = _quote(champion.pricer, diamond, request_id, market)
+    effects = [asdict(effect) for effect in explanation.effects]
     return to_json(
         {
-            "quote": _quote(champion.pricer, diamond, request_id),
+            "quote": quoted,
             "base_price": explanation.base_price,
-            "effects": [asdict(effect) for effect in explanation.effects],
+            "effects": effects if market is None else _joined(effects, market, explanation.price, quoted["price"]),
         },
         inf_nan_mode="null",
     )
@@ -56,12 +60,24 @@ def similar(champion: LoadedChampion, query: SimilarQuery, request_id: str) -> b
     return b'{"samples":%b,"request_id":"%b"}' % (samples, request_id.encode())
 
 
-def _quote(pricer: Pricer, diamond: Diamond, request_id: str) -> dict[str, Any]:
+def _joined(effects: list[dict[str, Any]], market: Market, computed: float, quoted: float) -> list[dict[str, Any]]:
+    """The effects on the price that the model computed and that of the market on what is quoted, the greatest first."""
+    its = {"feature": "market_index", "value": market.market_index, "factor": quoted / computed}
+    its["usd"] = round(quoted - computed, 2)
+    return sorted([*effects, its], key=lambda effect: (-abs(effect["usd"]), -abs(math.log(effect["factor"]))))
+
+
+def _quote(pricer: Pricer, diamond: Diamond, request_id: str, market: Market | None) -> dict[str, Any]:
     stone = diamond.__dict__
-    return _price(pricer, stone, pricer.quote(stone), pricer.outside(stone)) | _made_by(pricer, request_id)
+    priced = _price(pricer, stone, pricer.quote(stone), pricer.outside(stone), market)
+    return priced | _made_by(pricer, request_id, market)
 
 
-def _price(pricer: Pricer, stone: dict[str, Any], quoted: Quoted, outside: list[str]) -> dict[str, Any]:
+def _price(
+    pricer: Pricer, stone: dict[str, Any], quoted: Quoted, outside: list[str], market: Market | None
+) -> dict[str, Any]:
+    if market is not None:
+        quoted = quoted.times(market.market_index)
     return {
         "price": quoted.price,
         "currency": CURRENCY,
@@ -73,5 +89,6 @@ def _price(pricer: Pricer, stone: dict[str, Any], quoted: Quoted, outside: list[
     }
 
 
-def _made_by(pricer: Pricer, request_id: str) -> dict[str, Any]:
-    return {"model": pricer.name, "version": pricer.version, "request_id": request_id}
+def _made_by(pricer: Pricer, request_id: str, market: Market | None) -> dict[str, Any]:
+    made_by = {"model": pricer.name, "version": pricer.version, "request_id": request_id}
+    return made_by if market is None else made_by | market._asdict()

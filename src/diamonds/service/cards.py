@@ -9,10 +9,13 @@ from typing import Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.json_schema import SkipJsonSchema
 from sqlalchemy import Engine
 
 from diamonds.pricer import Pricer
 from diamonds.pricer.parts import BENTO_DESCRIPTION
+from diamonds.service import messages
+from diamonds.service.market import Known
 from diamonds.store import history as memory
 
 
@@ -58,6 +61,27 @@ class TrainedOn(BaseModel):
     rows: int = Field(description="how many stones")
 
 
+class MarketCard(BaseModel):
+    """How far prices have moved from the model's since it was trained, as it is learned from a feed."""
+
+    index: float = Field(description="by how much prices are above the model's: 1.02 is 2 %")
+    low: float = Field(description="lower end of its 95 % interval, which stays valid while it is watched")
+    high: float = Field(description="upper end")
+    offered: bool = Field(description="whether prices are multiplied by it: it is sure enough, and makes them better")
+    retrain: bool = Field(description="whether the market has moved so far that the model should be trained anew")
+    stones: int = Field(description="how many newly appraised stones it was learned from")
+    as_of_rows: int = Field(description="how many rows of the feed were seen by then")
+
+    @classmethod
+    def of(cls, known: Known) -> MarketCard:
+        """What is known, in the words of answers."""
+        its = known.learned
+        return cls(
+            index=its.index, low=its.low, high=its.high, offered=its.offered, retrain=its.retrain, stones=its.stones,
+            as_of_rows=its.rows,
+        )  # fmt: skip
+
+
 class ChampionCard(BaseModel):
     """The model that serves: since when and why, what it learned from, and how well it does."""
 
@@ -72,6 +96,13 @@ class ChampionCard(BaseModel):
     ranges: dict[str, Range] = Field(
         description="of each number among the stones it learned from (carats, percent, mm); a quote's `outside` names"
         " what lies beyond"
+    )
+    market: MarketCard | SkipJsonSchema[None] = Field(
+        None,
+        exclude_if=lambda card: card is None,
+        json_schema_extra=messages.never_null,
+        description="how far the market has moved since; only where the service follows one that was learned beside"
+        " this model",
     )
     request_id: str
 
@@ -128,8 +159,11 @@ class History(BaseModel):
     request_id: str
 
 
-def champion_card(pricer: Pricer, folder: Path, request_id: str) -> ChampionCard:
-    """Tell of the champion from the pricer itself and the label of the folder it lies in, an entry of Bento's store."""
+def champion_card(pricer: Pricer, folder: Path, request_id: str, known: Known | None = None) -> ChampionCard:
+    """Tell of the champion from the pricer itself and the label of the folder it lies in, an entry of Bento's store.
+
+    What is known of its market is told too.
+    """
     summary = pricer.summary
     return ChampionCard(
         name=pricer.name,
@@ -137,6 +171,7 @@ def champion_card(pricer: Pricer, folder: Path, request_id: str) -> ChampionCard
         trained_on=TrainedOn(data_fingerprint=summary.data_fingerprint, rows=summary.rows),
         params=summary.params,
         ranges={field: Range(min=least, max=most) for field, (least, most) in summary.ranges.items()},
+        market=MarketCard.of(known) if known else None,
         request_id=request_id,
         **_label(folder),
     )

@@ -16,6 +16,7 @@ from diamonds.service import answers
 from diamonds.service.bodies import BYTE_ORDER_MARK
 from diamonds.service.champion import LoadedChampion
 from diamonds.service.exchange import Exchange
+from diamonds.service.market import Market
 from diamonds.service.messages import Batch, SaleReport, SimilarQuery
 from diamonds.service.problems import RefusedError
 from diamonds.service.sales import report_sale
@@ -89,16 +90,17 @@ class Door:
             raise RefusedError(422, schema.problems(error, self.item or self.body), self.title) from error
 
 
-def _by_champion(
-    answer: Callable[[LoadedChampion, Any, str], bytes], prices: Callable[[Any], int]
+def _priced(
+    answer: Callable[[LoadedChampion, Any, str, Market | None], bytes], prices: Callable[[Any], int]
 ) -> Callable[[Serving, Any, Exchange], bytes]:
-    """An answer that takes the champion, once: all of it comes from the same model."""
+    """An answer that takes the champion and the market, once: all of it comes from the same model, at one index."""
 
     def answered(serving: Serving, asked: Any, exchange: Exchange) -> bytes:  # noqa: ANN401 - each door has its own
         champion = serving.require_champion()
         exchange.answered_by = champion.pricer
         exchange.prices = prices(asked)
-        return answer(champion, asked, exchange.request_id)
+        market = serving.market.of(champion.pricer) if serving.market else None
+        return answer(champion, asked, exchange.request_id, market)
 
     return answered
 
@@ -107,21 +109,24 @@ def _one(asked: object) -> int:  # noqa: ARG001 - each door counts its own
     return 1
 
 
-def _none(asked: object) -> int:  # noqa: ARG001 - each door counts its own
-    return 0
+def _similar(serving: Serving, query: SimilarQuery, exchange: Exchange) -> bytes:
+    """Stones that the champion has learned from; nothing is priced."""
+    champion = serving.require_champion()
+    exchange.answered_by = champion.pricer
+    return answers.similar(champion, query, exchange.request_id)
 
 
 UNPRICED = "This diamond cannot be priced"
 DOORS = {
-    "/predict": Door(Diamond, UNPRICED, _by_champion(answers.quote, _one)),
+    "/predict": Door(Diamond, UNPRICED, _priced(answers.quote, _one)),
     "/predict/batch": Door(
         Batch,
         "These diamonds cannot be priced",
-        _by_champion(answers.quotes, lambda batch: len(batch.root)),
+        _priced(answers.quotes, lambda batch: len(batch.root)),
         item=Diamond,
         work=Work.COMPUTES,
     ),
-    "/similar": Door(SimilarQuery, "No stones can be looked up for this", _by_champion(answers.similar, _none)),
-    "/explain": Door(Diamond, UNPRICED, _by_champion(answers.reasons, _one), work=Work.COMPUTES),
+    "/similar": Door(SimilarQuery, "No stones can be looked up for this", _similar),
+    "/explain": Door(Diamond, UNPRICED, _priced(answers.reasons, _one), work=Work.COMPUTES),
     "/sales": Door(SaleReport, "This sale cannot be recorded", report_sale, work=Work.WAITS, guarded=True),
 }

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import UUID7, AwareDatetime, BaseModel, ConfigDict, Field, RootModel
+from pydantic.json_schema import SkipJsonSchema
 
 from diamonds.schema import MEASURES, WHOLE, Diamond, PricedDiamond
 
@@ -26,7 +27,35 @@ class Price(BaseModel):
     outside: list[str] = Field(description="features beyond what the model was trained on")
 
 
-class Quote(Price):
+def _is_none(value: object) -> bool:
+    return value is None
+
+
+def never_null(schema: dict[str, Any]) -> None:
+    """Describe a field that may be absent, and is never null."""
+    schema.pop("default")
+
+
+class InMarket(BaseModel):
+    """What a service that follows a market says of it beside its prices; without one, neither is there."""
+
+    market_index: float | SkipJsonSchema[None] = Field(
+        None,
+        exclude_if=_is_none,
+        json_schema_extra=never_null,
+        description="what the model's price was multiplied by, for how far the market has moved since it was trained;"
+        " 1 where that is not known well enough. Only where the service follows a market",
+    )
+    as_of_rows: int | SkipJsonSchema[None] = Field(
+        None,
+        exclude_if=_is_none,
+        json_schema_extra=never_null,
+        description="how many rows of the market's feed were seen for that, 0 where none were. Only where the service"
+        " follows a market",
+    )
+
+
+class Quote(InMarket, Price):
     """The price of one stone, and the model that made it."""
 
     model: str = Field(description="the model that made this price")
@@ -38,7 +67,7 @@ class Batch(RootModel[Annotated[list[Diamond], Field(min_length=1, max_length=MO
     """Stones to price at once, 1 to 10,000."""
 
 
-class Quotes(BaseModel):
+class Quotes(InMarket):
     """The prices of several stones, in the order in which they were asked for."""
 
     quotes: list[Price]
@@ -69,7 +98,7 @@ class Samples(BaseModel):
 class Effect(BaseModel):
     """What one feature does to a price."""
 
-    feature: str
+    feature: str = Field(description="of the stone; or market_index, where the service follows a market")
     value: str | float | None = Field(
         description="what the stone has, estimated where it was not given; null where its sizes are so impossible that"
         " the estimate is endless"

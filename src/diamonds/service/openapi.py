@@ -41,13 +41,15 @@ GUARDED = (
 #: What each route is for, beyond the first line of its own docstring.
 MORE = {
     "/predict": "Of ten stones like it, nine (`confidence`) cost between `low` and `high`. `outside` names what lies"
-    " beyond the stones that the model has learned from: take such a price with caution.",
+    " beyond the stones that the model has learned from: take such a price with caution. Where the service"
+    " follows a market, `price`, `low` and `high` are the model's times `market_index`, learned from `as_of_rows` rows"
+    " of a feed; where it follows none, both are absent.",
     "/predict/batch": "1 to 10,000 stones at once; the quotes come in the order of the stones. One stone that cannot"
     " be priced refuses the whole batch, and the problem names its position.",
     "/similar": "At most `n` stones, with exactly this cut, color and clarity, and what they cost. Fewer where there"
     " are fewer, none where there is none.",
     "/explain": "The factors multiply `base_price`, the usual price of a stone, to the quoted price; the dollars add up"
-    " to it.",
+    " to it. Where the service follows a market, `market_index` is one of the effects.",
     "/sales": "`request_id` is that of the quote, `position` says which stone of a batch (the first is 0). The same"
     f" sale twice is one sale. {GUARDED}",
     "/traffic": "With their bodies, except that of one of more than 64 KiB only the beginning is kept. A page ends at"

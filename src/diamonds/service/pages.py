@@ -93,8 +93,9 @@ class Pages:
 
     def champion(self, request: Request) -> Response:  # noqa: ARG002 - Starlette's
         """The model that serves."""
-        champion = self._serving.require_champion()
-        return _json(cards.champion_card(champion.pricer, champion.folder, _request_id()))
+        champion, market = self._serving.require_champion(), self._serving.market
+        known = market.known_of(champion.pricer) if market else None
+        return _json(cards.champion_card(champion.pricer, champion.folder, _request_id(), known))
 
     async def history(self, request: Request) -> Response:
         """The newest runs and their models."""

@@ -20,10 +20,11 @@ from diamonds.config import read_settings
 from diamonds.errors import ConfigurationError, DatabaseError, SchemaBehindError
 from diamonds.schema import Diamond
 from diamonds.service.champion import Champions, LoadedChampion
+from diamonds.service.market import MarketWatch
 from diamonds.service.messages import Price
 from diamonds.service.metrics import ServiceMetrics
 from diamonds.service.problems import RefusedError
-from diamonds.store import traffic
+from diamonds.store import streams, traffic
 from diamonds.store.database import open_database, require_current
 from diamonds.store.notice import Notice
 from diamonds.store.outbox import MIB, Outbox, Report
@@ -46,6 +47,7 @@ class Serving:
         reading: Where what is read waits for the database, so that neither sales nor the log wait behind it.
         admin_token: What lets callers change anything, or see logged bodies.
         masked: Names of body fields that the traffic log does not keep.
+        market: How far the market has moved, where that is followed.
     """
 
     def __init__(self) -> None:
@@ -55,13 +57,14 @@ class Serving:
         self.reading = ThreadPoolExecutor(2, thread_name_prefix="reading")
         self.admin_token: SecretStr | None = None
         self.masked: frozenset[str] = frozenset()
+        self.market: MarketWatch | None = None
         self._champions: Champions | None = None
         self._metrics: ServiceMetrics | None = None
         self._outbox: Outbox | None = None
         self._unkept = Notice(logger, "%(times)d exchanges could not be kept: %(why)s")
         self._shipper: Shipper | None = None
         self._engine: Engine | None = None
-        self._following: asyncio.Task[None] | None = None
+        self._following: list[asyncio.Task[None]] = []
 
     @property
     def champion(self) -> LoadedChampion | None:
@@ -102,13 +105,16 @@ class Serving:
         self._champions.take()
         if self.champion is None:
             logger.error("no price is quoted: %s", self._champions.problem)
-        self._following = asyncio.create_task(self._champions.follow())
+        self._following.append(asyncio.create_task(self._champions.follow()))
+        if settings.market_index is not None:
+            self.market = MarketWatch(settings.market_index, partial(streams.market_index, self._engine))
+            self._following.append(asyncio.create_task(self.market.follow(self.reading)))
         self._settle()
 
     def close(self) -> None:
         """Ship what the database takes now; the rest waits in the outbox's file for the next start."""
-        if self._following is not None:
-            self._following.cancel()
+        for task in self._following:
+            task.cancel()
         self.threads.shutdown(cancel_futures=True)
         self.waiting.shutdown(wait=False, cancel_futures=True)
         self.reading.shutdown(wait=False, cancel_futures=True)
