@@ -3,6 +3,8 @@
 import asyncio
 import json
 import math
+import time
+import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
@@ -18,7 +20,7 @@ from diamonds.errors import ConfigurationError
 from diamonds.features import Proportions
 from diamonds.intervals import ConformalBand
 from diamonds.models import linear
-from diamonds.pricer import Pricer, Quoted, TrainingSummary, save
+from diamonds.pricer import Pricer, Quoted, TrainingSummary, load, save
 from diamonds.pricer.parts import BENTO_DESCRIPTION
 from diamonds.schema import FEATURES
 from diamonds.service import cards
@@ -26,12 +28,12 @@ from diamonds.service.champion import LoadedChampion
 from diamonds.service.doors import DOORS
 from diamonds.service.market import KEPT_SECONDS, UNKNOWN, Market, MarketWatch
 from diamonds.service.messages import Quote, Quotes, Reasons
-from diamonds.store import streams
+from diamonds.store import history, streams
 from diamonds.store.database import migrate, open_database
 from diamonds.store.tables import StreamCheckpoint
 from diamonds.streams.learners.market_index import MarketIndex, Params
 from hooked import JSON, Recording, ask, problem
-from project import STONE
+from project import STONE, serve, stop
 
 FOUR_CS = {"carat": 1.1, "cut": "Ideal", "color": "H", "clarity": "SI2"}
 
@@ -323,3 +325,35 @@ def test_what_can_be_no_feed_is_refused_in_plain_words(monkeypatch, name):
     assert str(refused.value) == (
         f"DIAMONDS_MARKET_INDEX must be the name of a feed, as diamonds is in conf/base/streams.yml, not {name!r}"
     )
+
+
+def test_a_real_service_takes_the_index_that_is_committed_and_a_sale_keeps_what_was_quoted(small_trained):
+    served = serve(small_trained, DIAMONDS_MARKET_INDEX="diamonds")
+    engine = open_database(small_trained.settings)
+    try:
+        before = over_http(served, "/predict", FOUR_CS)
+        pricer = load(small_trained.folder / history.champion(engine).artefact)
+        commit(engine, **learned(pricer, 1.2, stones=300))
+        deadline = time.monotonic() + 30
+        while (quote := over_http(served, "/predict", FOUR_CS))["as_of_rows"] == 0:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)  # it looks by itself, in another process, which has no event for us
+        sale = over_http(served, "/sales", {"request_id": quote["request_id"], "price": 5000})
+        with urllib.request.urlopen(f"{served.url}/champion", timeout=30) as answer:  # noqa: S310 - our own loopback
+            card = json.load(answer)
+    finally:
+        engine.dispose()
+        stop(served)
+
+    assert (before["market_index"], before["as_of_rows"], quote["as_of_rows"]) == (1.0, 0, 300)
+    assert quote["market_index"] == pytest.approx(1.2, abs=0.03)
+    assert quote["price"] == pytest.approx(before["price"] * quote["market_index"], abs=0.01)
+    assert sale["quoted"] == quote["price"]
+    assert (card["market"]["stones"], card["market"]["retrain"]) == (300, True)
+    assert "Traceback" not in served.errors.read_text()
+
+
+def over_http(served, path, body):
+    request = urllib.request.Request(served.url + path, json.dumps(body).encode(), {"Content-Type": "application/json"})  # noqa: S310
+    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+        return json.load(answer)
