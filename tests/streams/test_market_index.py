@@ -149,6 +149,8 @@ def test_without_a_champion_it_waits_in_plain_words_and_learns_nothing():
         "The market index waits for a champion to compare prices with: train one with `kedro run`."
     )
     assert (report["statistics"]["rows"], report["statistics"]["stones"]) == (5, 0)
+    assert (report["statistics"]["market_index"], report["statistics"]["offered"]) == (None, False)
+    json.dumps(report, allow_nan=False)
     with pytest.raises(UntaughtError, match="waits for a champion"):
         learner.answer(STONE)
 
@@ -170,6 +172,16 @@ def test_with_a_new_champion_the_index_begins_anew_with_the_next_stone():
         learner.learn(row)
     alone = taught(rows[1000:], Champion(version="two")).dump()
     assert learner.dump() == alone | {"rows": 1500, "since_row": 1001}
+
+
+def test_a_new_champions_price_is_not_moved_by_the_index_of_the_one_before():
+    rows = market(500, lambda row: 0.5)
+    learner = taught(rows)
+    learner.follow(Champion(version="two"))
+
+    with pytest.raises(UntaughtError, match=r"^no stone was compared with champion two yet$"):
+        learner.answer(STONE)
+    assert learner.audit(iter(rows)) == []
 
 
 def test_a_champion_that_is_away_for_some_stones_goes_on_where_it_was():

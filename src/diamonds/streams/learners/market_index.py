@@ -32,6 +32,10 @@ NORMAL_95 = 1.959963984540054
 AUDITED = 500
 
 WAITING = "waits for a champion to compare prices with: train one with `kedro run`"
+#: What is said before any stone was compared.
+UNDECIDED = dict.fromkeys(("market_index", "low", "high", "scatter")) | {
+    "conditions": {}, "offered": False, "retrain": False, "note": f"The market index {WAITING}.",
+}  # fmt: skip
 
 
 class Params(BaseModel):
@@ -73,7 +77,7 @@ class MarketIndex:
 
     def _begin(self, champion: Pricing | None) -> None:
         """Begin anew with the present row, which is the first that is compared with this champion."""
-        self._of = {"name": champion.name, "version": champion.version} if champion else None
+        self._of = (champion.name, champion.version) if champion else None
         self._since_row = self._rows if champion else None
         self._level = Level(self._params.walk, self._params.spread)
         self._with, self._without = PriceScores(), PriceScores()
@@ -88,7 +92,7 @@ class MarketIndex:
         champion = self._champion
         if champion is None:
             return
-        if self._of is None or (self._of["name"], self._of["version"]) != (champion.name, champion.version):
+        if self._of != (champion.name, champion.version):
             self._begin(champion)
         champions, actual = _log_price(champion, row), math.log(row["price"])
         self._with.add(champions + self._level.level, actual)
@@ -101,9 +105,12 @@ class MarketIndex:
         Raises:
             UntaughtError: There is no champion, or no stone was compared with it yet.
         """
-        if self._champion is None or not self._level.rows:
-            raise UntaughtError(f"the market index {WAITING if self._champion is None else 'has seen no stone yet'}")
-        champions = _log_price(self._champion, row)
+        champion = self._champion
+        if champion is None:
+            raise UntaughtError(f"the market index {WAITING}")
+        if self._of != (champion.name, champion.version):
+            raise UntaughtError(f"no stone was compared with {champion.name} {champion.version} yet")
+        champions = _log_price(champion, row)
         half = NORMAL_95 * math.sqrt(self._level.variance + self._level.noise)
         moved = champions + self._level.level
         low, price, high = (round(math.exp(moved + away), 2) for away in (-half, 0.0, half))
@@ -116,7 +123,7 @@ class MarketIndex:
         """All that it holds; the champion itself is not part of that, only which it was."""
         return {
             "rows": self._rows,
-            "champion": self._of and dict(self._of),
+            "champion": self._named(),
             "since_row": self._since_row,
             "level": self._level.dump(),
             "with": self._with.dump(),
@@ -126,7 +133,8 @@ class MarketIndex:
     def load(self, document: Mapping[str, Any]) -> None:
         """Hold what `dump` gave, and nothing else; who is followed stays."""
         self._rows, self._since_row = document["rows"], document["since_row"]
-        self._of = document["champion"] and dict(document["champion"])
+        of = document["champion"]
+        self._of = (of["name"], of["version"]) if of else None
         self._level.load(document["level"])
         self._with.load(document["with"])
         self._without.load(document["without"])
@@ -145,10 +153,10 @@ class MarketIndex:
 
     def audit(self, rows: Iterator[Row]) -> list[Gap]:
         """The index beside the median of price over the champion's price among the newest stones."""
-        newest = deque(islice(rows, (self._since_row or 1) - 1, None), maxlen=AUDITED)
         champion = self._champion
-        if champion is None or not newest or not self._level.rows:
+        if champion is None or self._since_row is None or self._of != (champion.name, champion.version):
             return []
+        newest = deque(islice(rows, self._since_row - 1, None), maxlen=AUDITED)
         ratio = median(row["price"] / champion.quote(_stone(row)).price for row in newest)
         index = math.exp(self._level.level)
         what = f"market index, beside the median of the newest {len(newest)} ratios"
@@ -156,42 +164,43 @@ class MarketIndex:
 
     def _coefficient(self) -> Coefficient:
         index = math.exp(self._level.level)
-        low, high = map(math.exp, self._interval())
+        low, high = map(math.exp, self._level.interval)
         error = index * math.sqrt(self._level.variance)
         return Coefficient(term="market index", estimate=index, se=error, low=low, high=high)
 
-    def _interval(self) -> tuple[float, float]:
-        """Where the log of the index lies; before any stone was compared, anywhere within a factor of e."""
-        return self._level.interval if self._level.rows else (-1.0, 1.0)
+    def _named(self) -> dict[str, str] | None:
+        return {"name": self._of[0], "version": self._of[1]} if self._of else None
 
     def _statistics(self) -> dict[str, Any]:
-        low, high = self._interval()
+        seen = {"rows": self._rows, "stones": self._level.rows, "since_row": self._since_row}
+        return {"champion": self._named()} | seen | (self._verdict(self._of[0]) if self._of else UNDECIDED)
+
+    def _verdict(self, champion: str) -> dict[str, Any]:
+        """The index, and what is to be done with it."""
+        low, high = self._level.interval
+        is_better = self._with.recent_log_error < self._without.recent_log_error
         conditions = {
             f"at least {FEWEST_STONES} stones since this champion began": self._level.rows >= FEWEST_STONES,
             "its interval, valid while watching, excludes 1": low > 0 or high < 0,
-            "the newest stones were priced better with it": (
-                self._with.recent_log_error < self._without.recent_log_error
-            ),
+            "the newest stones were priced better with it": is_better,
         }
         index, offered = math.exp(self._level.level), all(conditions.values())
         retrain = offered and abs(index - 1) > self._params.retrain_beyond
         return {
-            "market_index": index, "low": math.exp(low), "high": math.exp(high), "champion": self._of,
-            "rows": self._rows, "since_row": self._since_row, "stones": self._level.rows,
+            "market_index": index, "low": math.exp(low), "high": math.exp(high),
             "scatter": math.sqrt(self._level.noise), "conditions": conditions, "offered": offered, "retrain": retrain,
-            "note": self._note(index, offered=offered, retrain=retrain),
+            "note": _note(champion, index, offered=offered, retrain=retrain),
         }  # fmt: skip
 
-    def _note(self, index: float, *, offered: bool, retrain: bool) -> str:
-        """All of it in a sentence."""
-        if self._of is None:
-            return f"The market index {WAITING}."
-        moved = f"Prices are {abs(index - 1):.1%} {'above' if index >= 1 else 'below'} what {self._of['name']} says"
-        if retrain:
-            return f"{moved}: train it anew with `kedro run`."
-        if offered:
-            return f"{moved}; its prices can be multiplied by {index:.3f}."
-        return f"{moved}, which is not enough to say that the market moved: its prices stay as they are."
+
+def _note(champion: str, index: float, *, offered: bool, retrain: bool) -> str:
+    """All of it in a sentence."""
+    moved = f"Prices are {abs(index - 1):.1%} {'above' if index >= 1 else 'below'} what {champion} says"
+    if retrain:
+        return f"{moved}: train it anew with `kedro run`."
+    if offered:
+        return f"{moved}; its prices can be multiplied by {index:.3f}."
+    return f"{moved}, which is not enough to say that the market moved: its prices stay as they are."
 
 
 def _stone(row: Row) -> dict[str, Any]:
