@@ -169,7 +169,7 @@ def _champion(name: str, params: dict[str, Any], train: pd.DataFrame) -> Pricer:
 def _indexed(champion: Pricer, rows: Rows) -> tuple[list[float], list[float], list[float]]:
     """The relative errors without the index, with that of the stone before, and with what the page before offered."""
     learner = MarketIndex(Params())
-    learner.follow(champion)
+    learner.follow(lambda: champion)
     without, always, offered, factor = [], [], [], 1.0
     for place, row in enumerate(rows):
         if place:

@@ -64,7 +64,7 @@ def learned(pricer, moved, stones=1000):
     """What is learned of a market whose prices are the model's times `moved`, give or take."""
     random = np.random.default_rng(1)
     learner = MarketIndex(Params())
-    learner.follow(pricer)
+    learner.follow(lambda: pricer)
     for _ in range(stones):
         stone = STONE | {"carat": float(random.uniform(0.3, 2))}
         price = pricer.quote(stone).price * moved * math.exp(random.normal(0, 0.05))

@@ -24,7 +24,7 @@ from diamonds.streams.anytime import half_width
 from diamonds.streams.champion import LOOK_SECONDS, ChampionWatch
 from diamonds.streams.learners.market_index import MarketIndex, Params
 from diamonds.streams.level import Level
-from diamonds.streams.pricing import follow
+from diamonds.streams.pricing import following, look
 from diamonds.streams.spec import feed
 from project import ROOT, STONE
 
@@ -58,7 +58,7 @@ def market(rows, moved=lambda row: 0.0, seed=1):
 
 def taught(rows, champion=None, **params):
     learner = MarketIndex(Params(**params))
-    learner.follow(champion or Champion())
+    learner.follow(lambda: champion or Champion())
     for row in rows:
         learner.learn(row)
     return learner
@@ -158,7 +158,7 @@ def test_without_a_champion_it_waits_in_plain_words_and_learns_nothing():
 def test_with_a_new_champion_the_index_begins_anew_with_the_next_stone():
     rows = market(1500, lambda row: 0.5)
     learner = taught(rows[:1000])
-    follow([learner, object()], Champion(version="two"))
+    learner.follow(lambda: Champion(version="two"))
     unchanged = statistics(learner)
     learner.learn(rows[1000])
 
@@ -174,10 +174,26 @@ def test_with_a_new_champion_the_index_begins_anew_with_the_next_stone():
     assert learner.dump() == alone | {"rows": 1500, "since_row": 1001}
 
 
+def test_learners_of_a_feed_follow_the_champion_and_see_before_each_batch_whether_it_is_another():
+    present = [Champion()]
+    made = following(lambda: present[0])(feed(ROOT, "diamonds"))
+    rows = market(3)
+    compared = []
+    for row, champion in zip(rows, (Champion(), Champion(version="two"), None), strict=True):
+        present[0] = champion
+        look(made.values())
+        for learner in made.values():
+            learner.learn(row)
+        compared.append((statistics(made["market"])["champion"]["version"], statistics(made["market"])["stones"]))
+
+    assert compared == [("one", 1), ("two", 1), ("two", 1)]
+    assert made["price"].report()["scores"]["rows"] == 3
+
+
 def test_a_new_champions_price_is_not_moved_by_the_index_of_the_one_before():
     rows = market(500, lambda row: 0.5)
     learner = taught(rows)
-    learner.follow(Champion(version="two"))
+    learner.follow(lambda: Champion(version="two"))
 
     with pytest.raises(UntaughtError, match=r"^no stone was compared with champion two yet$"):
         learner.answer(STONE)
@@ -187,9 +203,9 @@ def test_a_new_champions_price_is_not_moved_by_the_index_of_the_one_before():
 def test_a_champion_that_is_away_for_some_stones_goes_on_where_it_was():
     rows = market(300)
     learner = taught(rows[:200])
-    learner.follow(None)
+    learner.follow(lambda: None)
     learner.learn(rows[200])
-    learner.follow(Champion())
+    learner.follow(Champion)
     learner.learn(rows[201])
 
     found = statistics(learner)
@@ -209,7 +225,7 @@ def test_given_the_same_champions_what_it_holds_is_the_same_to_the_last_bit_wher
             learner = MarketIndex(Params())
             learner.load(kept)
         for each in (learner, undisturbed):
-            each.follow(champion)
+            each.follow(lambda present=champion: present)
             each.learn(row)
 
     assert learner.dump() == undisturbed.dump()
@@ -239,7 +255,7 @@ def test_a_stone_is_answered_with_the_champions_price_in_the_market_of_now():
 def test_the_audit_finds_the_index_near_the_median_of_the_newest_ratios_since_the_champion_began():
     rows = market(1200, lambda row: 0.5 if row < 600 else 0.05)
     learner = taught(rows[:600])
-    learner.follow(Champion(version="two"))
+    learner.follow(lambda: Champion(version="two"))
     for row in rows[600:]:
         learner.learn(row)
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol, runtime_checkable
+
+from diamonds.streams.learners import Learner, build
+from diamonds.streams.spec import FeedSpec
 
 
 class Priced(Protocol):
@@ -29,16 +32,38 @@ class Pricing(Protocol):
         """Price one stone."""
 
 
+#: Gives the champion of now; None where there is none.
+Champion = Callable[[], Pricing | None]
+
+
 @runtime_checkable
 class Follower(Protocol):
     """A learner that compares prices with the champion's."""
 
-    def follow(self, champion: Pricing | None) -> None:
-        """Compare with this champion from the next row on; with None, learn nothing."""
+    def follow(self, champion: Champion) -> None:
+        """Compare with whoever is champion, now and at each look."""
+
+    def look(self) -> None:
+        """Take the champion of now; between two batches, for it may take a moment."""
 
 
-def follow(learners: Iterable[object], champion: Pricing | None) -> None:
-    """Tell all learners that follow the champion which that is."""
+def following(
+    champion: Champion, make_learners: Callable[[FeedSpec], dict[str, Learner]] = build
+) -> Callable[[FeedSpec], dict[str, Learner]]:
+    """What makes the learners of a feed, those among them that follow the champion following this one."""
+
+    def made(spec: FeedSpec) -> dict[str, Learner]:
+        learners = make_learners(spec)
+        for learner in learners.values():
+            if isinstance(learner, Follower):
+                learner.follow(champion)
+        return learners
+
+    return made
+
+
+def look(learners: Iterable[Learner]) -> None:
+    """Let those among the learners that follow the champion see whether it is another; before each batch."""
     for learner in learners:
         if isinstance(learner, Follower):
-            learner.follow(champion)
+            learner.look()

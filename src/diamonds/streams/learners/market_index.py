@@ -20,7 +20,7 @@ from diamonds.schema import FEATURES
 from diamonds.streams.learners import Coefficient, Gap, Learner, Report
 from diamonds.streams.level import Level
 from diamonds.streams.price_scores import PriceScores
-from diamonds.streams.pricing import Pricing
+from diamonds.streams.pricing import Champion, Pricing
 from diamonds.streams.spec import FeedSpec, Row
 from diamonds.streams.stones import require_columns
 
@@ -71,6 +71,7 @@ class MarketIndex:
     def __init__(self, params: Params) -> None:
         """Follow nobody yet."""
         self._params = params
+        self._follows: Champion = _nobody
         self._champion: Pricing | None = None
         self._rows = 0
         self._begin(None)
@@ -82,9 +83,14 @@ class MarketIndex:
         self._level = Level(self._params.walk, self._params.spread)
         self._with, self._without = PriceScores(), PriceScores()
 
-    def follow(self, champion: Pricing | None) -> None:
-        """Compare with this champion from the next row on; with None, learn nothing."""
-        self._champion = champion
+    def follow(self, champion: Champion) -> None:
+        """Compare with whoever is champion, now and at each look."""
+        self._follows = champion
+        self.look()
+
+    def look(self) -> None:
+        """Compare with the champion of now from the next row on; without one, learn nothing."""
+        self._champion = self._follows()
 
     def learn(self, row: Row) -> None:
         """Price the stone as the champion does, with the index and without, score both, then learn from it."""
@@ -191,6 +197,10 @@ class MarketIndex:
             "scatter": math.sqrt(self._level.noise), "conditions": conditions, "offered": offered, "retrain": retrain,
             "note": _note(champion, index, offered=offered, retrain=retrain),
         }  # fmt: skip
+
+
+def _nobody() -> None:
+    """Who is champion where nobody is followed."""
 
 
 def _note(champion: str, index: float, *, offered: bool, retrain: bool) -> str:
