@@ -12,6 +12,8 @@ from functools import partial
 import numpy as np
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 from sqlalchemy import insert, update
 from sqlalchemy.exc import OperationalError
 
@@ -298,11 +300,20 @@ def test_no_price_is_beyond_what_one_can_be_and_the_band_goes_along():
     assert Quoted(2.0, 0.01, 3.0).times(0.5) == (1.0, 0.01, 1.5)
 
 
-@pytest.mark.parametrize("price", [4729.65, 0.07, 1.15, 99_999_999.99, 3.3])
-def test_an_index_of_1_changes_no_price(price):
-    quoted = Quoted(max(price, 1.0), price, price * 2)
+CENTS = st.integers(100, 10_000_000_000)
 
-    assert quoted.times(1.0) == (quoted.price, quoted.low, pytest.approx(quoted.high, abs=0.005))
+
+@given(CENTS, st.floats(0.01, 1), st.floats(1, 100), st.floats(0.1, 10))
+def test_whatever_the_index_a_price_is_whole_cents_within_its_band(cents, low, high, index):
+    price = cents / 100
+    quoted = Quoted(price, max(round(price * low, 2), 0.01), round(price * high, 2))
+
+    moved = quoted.times(index)
+
+    assert quoted.times(1.0) == quoted
+    assert moved == tuple(round(dollars, 2) for dollars in moved)
+    assert 1 <= moved.price <= 100_000_000
+    assert 0.01 <= moved.low <= moved.price <= moved.high
 
 
 def test_the_feed_is_named_in_the_environment_and_reaches_the_workers(monkeypatch):

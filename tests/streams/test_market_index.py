@@ -250,6 +250,7 @@ def test_a_stone_is_answered_with_the_champions_price_in_the_market_of_now():
     assert answer["price"] == pytest.approx(4000 * answer["market_index"], abs=0.01)
     assert answer["low"] == pytest.approx(answer["price"] * math.exp(-1.96 * SCATTER), rel=0.03)
     assert (answer["low"] < answer["price"] < answer["high"], answer["rows"]) == (True, 1000)
+    assert learner.answer({"carat": 1.0, "cut": "Ideal", "color": "G", "clarity": "VS2"}) == answer
 
 
 def test_the_audit_finds_the_index_near_the_median_of_the_newest_ratios_since_the_champion_began():

@@ -214,7 +214,8 @@ def _note(champion: str, index: float, *, offered: bool, retrain: bool) -> str:
 
 
 def _stone(row: Row) -> dict[str, Any]:
-    return {field: row[field] for field in FEATURES}
+    """As the champion takes it; who asks for a price may leave measurements out."""
+    return {field: row.get(field) for field in FEATURES}
 
 
 def _log_price(champion: Pricing, row: Row) -> float:
