@@ -20,6 +20,7 @@ from diamonds.streams import events, rejects
 from diamonds.streams.checkpoint import Checkpoint
 from diamonds.streams.learners import Learner, build
 from diamonds.streams.page import Page
+from diamonds.streams.pricing import look
 from diamonds.streams.replay import replay
 from diamonds.streams.rows_table import RowsTable
 from diamonds.streams.spec import FeedSpec, Row
@@ -211,6 +212,7 @@ class Memory:
 
     def _write(self, pages: Sequence[Page], page: int) -> Committed:
         before, thinning = self.checkpoint, Thinning(list(self._thinning.entries))
+        look(self.learners.values())
         transaction = Transaction(self._spec, self._table, self.learners, thinning, self._code_version)
         try:
             with self._told("written"), writing(self._engine).begin() as connection:
