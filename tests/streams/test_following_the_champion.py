@@ -15,9 +15,10 @@ from diamonds.streams.champion import ChampionWatch
 from diamonds.streams.learners.market_index import MarketIndex, Params
 from diamonds.streams.memory import Memory
 from diamonds.streams.pricing import following
+from diamonds.streams.runner import Runner
 from diamonds.streams.spec import feed
-from project import ROOT
-from streamed import pages_of
+from project import ROOT, STONE
+from streamed import Shelf, pages_of, until
 
 SPEC = feed(ROOT, "diamonds")
 
@@ -100,6 +101,28 @@ def test_whoever_learns_on_from_the_checkpoint_holds_the_same_to_the_last_bit(si
             alone.learn(row)
 
     assert opened(database, watch).learners["market"].dump() == alone.dump()
+
+
+def test_a_runner_tells_those_who_watch_of_the_index_audits_it_and_answers_with_it(site, saved, pages):
+    database, watch, _ = site
+    history.promote(database, "linear", "one", "first", previous_id=0)
+    shelf = Shelf([row for page in pages for row in page.rows])
+    runner = Runner(SPEC, database, make_source=shelf.source, champion=watch)
+    runner.start_thread()
+    try:
+        seen = until(runner, lambda document: document["rows"] == 600)["learners"]["market"]
+        (gap,) = runner.audit()["market"]
+        answer = runner.answer(STONE)["market"]
+    finally:
+        assert runner.stop(30)
+
+    assert seen["statistics"]["market_index"] == pytest.approx(1.07, abs=0.03)
+    assert (gap["what"], gap["streamed"]) == (
+        "market index, beside the median of the newest 500 ratios",
+        seen["statistics"]["market_index"],
+    )
+    assert abs(gap["gap"]) < 0.02
+    assert answer["champion_price"] == load(saved / "one").quote(STONE).price
 
 
 def test_before_the_first_promotion_rows_are_kept_and_the_index_waits(site, pages):

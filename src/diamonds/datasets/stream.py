@@ -33,11 +33,14 @@ class _Streamed:
     @cached_property
     def memory(self) -> Memory:
         """What is remembered of it."""
+        from diamonds.streams.champion import ChampionWatch
         from diamonds.streams.memory import Memory
+        from diamonds.streams.pricing import following
 
         engine = open_database(read_settings(), durable=True)
         require_current(engine)
-        return Memory(engine, self.spec, code_version=code_version(self._project))
+        learners = following(ChampionWatch(engine, self._project))
+        return Memory(engine, self.spec, make_learners=learners, code_version=code_version(self._project))
 
 
 class FeedDataset(AbstractDataset[NoReturn, "Iterator[Sequence[Page]]"]):

@@ -16,6 +16,7 @@ from diamonds.streams.bench import Bench
 from diamonds.streams.control import Control
 from diamonds.streams.following import Following
 from diamonds.streams.learners import Gap, Learner, build
+from diamonds.streams.pricing import Champion, following
 from diamonds.streams.showing import LEAST_SECONDS, Showing
 from diamonds.streams.snapshot import Snapshot, document
 from diamonds.streams.spec import FeedSpec
@@ -42,6 +43,7 @@ class Runner:
         pages_a_batch: int | None = None,
         make_source: Callable[..., Source] | None = None,
         make_learners: Callable[[FeedSpec], dict[str, Learner]] = build,
+        champion: Champion | None = None,
     ) -> None:
         """Begin nothing yet.
 
@@ -54,6 +56,7 @@ class Runner:
             pages_a_batch: How many pages are learned in one transaction, if not as the spec says.
             make_source: Makes what the pages come from.
             make_learners: Makes learners that have learned nothing.
+            champion: Gives the champion of now, to learners that compare prices with it; `ChampionWatch(engine, root)`.
 
         Raises:
             ConfigurationError: The pages a batch are not from 1 to 500.
@@ -64,7 +67,7 @@ class Runner:
         self._control = Control("pause" if paused else "run", spec.pages_a_batch)
         if pages_a_batch is not None:
             self._control.set_pages_a_batch(pages_a_batch)
-        self._bench = Bench(engine, spec, make_learners)
+        self._bench = Bench(engine, spec, following(champion, make_learners) if champion else make_learners)
         self._following = Following(spec.name, self._bench, self._control, self._in_flight, self._show)
         self._showing = Showing(self._make_snapshot, self._bench.executor, self._make_snapshot(0))
         self._thread = threading.Thread(target=self._run, name=f"{spec.name}-runner", daemon=True)
