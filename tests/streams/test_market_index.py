@@ -20,8 +20,8 @@ from diamonds.schema import FEATURES
 from diamonds.store import history
 from diamonds.store.database import migrate, open_database
 from diamonds.streams import learners
-from diamonds.streams.anytime import half_width
 from diamonds.streams.champion import LOOK_SECONDS, ChampionWatch
+from diamonds.streams.inference import watching_factor
 from diamonds.streams.learners.market_index import MarketIndex, Params
 from diamonds.streams.level import Level
 from diamonds.streams.pricing import following, look
@@ -279,17 +279,11 @@ def test_of_a_market_that_never_moves_few_streams_ever_show_an_interval_without_
             if row % 10 == 0:
                 low, high = level.interval
                 ever |= not low <= 0 <= high
-                ever_narrow |= abs(level.level) > 1.96 * (high - low) / 2 / half_width(level.rows)
+                ever_narrow |= abs(level.level) > 1.96 * (high - low) / 2 / watching_factor(level.rows)
         wrong, narrow = wrong + ever, narrow + ever_narrow
 
     assert wrong <= 3
     assert narrow >= 12
-
-
-def test_the_interval_for_those_who_watch_is_that_of_the_design():
-    assert [round(half_width(rows), 2) for rows in (0, 100, 1000, 10_000, 10**5)] == [
-        *(math.inf, 3.04, 3.24, 3.56, 3.87)
-    ]
 
 
 def test_the_level_of_what_never_moves_is_the_mean():

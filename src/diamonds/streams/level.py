@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from diamonds.streams.anytime import half_width
+from diamonds.streams.inference import watching_factor
 
 #: What is seen is believed up to so many standard deviations from what was expected: a single blunder moves little.
 BELIEVED = 3.0
@@ -45,8 +45,8 @@ class Level:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Where a level that never moved is in 95 % of streams, though one looks at it after each row."""
-        away = half_width(self.rows) * math.sqrt(self.variance)
+        """Where a level that never moved is in 95 % of streams, though one looks after each row, from the first on."""
+        away = watching_factor(self.rows) * math.sqrt(self.variance)
         return self.level - away, self.level + away
 
     def see(self, value: float) -> None:
