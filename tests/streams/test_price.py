@@ -174,6 +174,16 @@ def test_a_prediction_is_never_beyond_what_a_price_can_be(rows):
     assert scores["mape"] < MEASURES["price"].most
 
 
+def test_stones_that_hardly_differ_and_are_like_no_other_do_not_stop_it(rows):
+    """The greatest weight and price that hold, a thousand times over, tell nothing of the powers of weight."""
+    same = [rows[0] | {"carat": 100.0 - place * 1e-7, "price": 1e8} for place in range(1000)]
+
+    model = taught([*same, *rows[:200]], WALK)
+
+    assert math.isfinite(model.report()["scores"]["mape"])
+    assert math.isfinite(model.answer(rows[0])["price"])
+
+
 def test_the_page_sees_the_newest_prices_beside_what_is_computed_for_them(rows):
     drawn = taught(rows, WALK).view(rows[-3:])["prices"]
 
