@@ -136,11 +136,21 @@ def test_a_row_too_far_away_to_be_squared_is_counted_and_not_learned():
     assert after["statistics"]["beyond"] == 1
     assert after["statistics"]["rows"] == 21
     assert after["coefficients"] == before["coefficients"]
+    assert max(gap["gap"] for gap in learned.audit(iter([*rows, {"x": 1e200, "y": 0.0, "g": True}]))[:-1]) < 1e-13
 
 
 def test_before_the_first_row_it_answers_nothing():
     with pytest.raises(UntaughtError, match="no rows have been learned yet, so nothing is known of y"):
         learner().answer({"x": 1.0})
+
+
+def test_of_too_little_it_answers_that_it_does_not_know():
+    unknown = {"estimate": None, "low": None, "high": None}
+    learned = taught(learner(), OTHERS)
+
+    assert learned.answer({"x": 1.0}) == unknown | {"rows": 2}
+    assert learned.answer({"x": 1.0, "g": True}) == unknown | {"rows": 1}
+    assert taught(learned, OTHERS * 3).answer({"g": None}) == unknown | {"rows": 8}
 
 
 def test_it_answers_with_the_line_of_the_group_that_is_named():
@@ -184,7 +194,7 @@ def test_an_audit_refits_all_rows_and_finds_the_same():
 
     fits, ranks = gaps[:-1], gaps[-1]
     assert len(fits) == 3 + 3 + 4 + 3 + 3 + 5
-    assert max(gap["gap"] for gap in fits) < 1e-11
+    assert max(gap["gap"] for gap in fits) < 1e-13
     assert ranks["what"] == "correlation of competence and network_ability (streamed) beside that of their ranks"
     assert ranks["batch"] == pytest.approx(ranks["streamed"], abs=0.03)
 

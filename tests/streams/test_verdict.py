@@ -72,11 +72,11 @@ def test_of_60_streams_whose_sum_promotes_95_in_100_are_called_colliders_by_1000
     assert sum(reached) >= 57
 
 
-def test_of_60_chains_none_is_ever_called_a_collider_and_most_are_seen_through():
-    found = [verdict(employees("chain", seed, 0, 4000)) for seed in range(60)]
+def test_of_40_chains_none_is_ever_called_a_collider_and_most_are_seen_through():
+    found = [verdict(employees("chain", seed, 0, 3000)) for seed in range(40)]
 
     assert not any(each["conclusion"] == "collider" for one in found for each in one["reached"])
-    assert sum(one["kind"] == "chain or fork" for one in found) >= 50
+    assert sum(one["kind"] == "chain or fork" for one in found) >= 30
 
 
 @pytest.mark.parametrize("process", PROCESSES)

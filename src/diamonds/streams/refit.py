@@ -55,13 +55,13 @@ def gaps(fitted: Regressions, rows: Iterator[Row]) -> list[Gap]:
 
 def _gaps(regression: Regression, target: Array, design: list[Array]) -> Iterator[Gap]:
     summary = regression.summary()
-    if summary["sigma"] is None:
+    if summary["sigma"] is None or len(target) <= len(design) + 1:
         return
-    batch = least_squares(target, design)
-    streamed = [summary[INTERCEPT]["estimate"], *(term["estimate"] for term in summary["terms"]), summary["sigma"]]
-    names = (INTERCEPT, *regression.terms, "residual deviation")
-    for name, learned, fitted in zip(names, streamed, batch, strict=True):
-        yield _gap(f"{regression.name}: {name}", learned, fitted)
+    *coefficients, deviation = least_squares(target, design)
+    terms = [summary[INTERCEPT], *summary["terms"]]
+    for term, fitted in zip(terms, coefficients, strict=True):
+        yield _gap(f"{regression.name}: {term['term']}", term["estimate"], fitted, term["se"])
+    yield _gap(f"{regression.name}: residual deviation", summary["sigma"], deviation, 0.0)
 
 
 def least_squares(target: Array, design: list[Array]) -> list[float]:
@@ -75,8 +75,9 @@ def least_squares(target: Array, design: list[Array]) -> list[float]:
     return [float(mean - means @ slopes), *slopes.tolist(), float(deviation)]
 
 
-def _gap(what: str, streamed: float, batch: float) -> Gap:
-    gap = abs(streamed - batch) / (abs(batch) or 1.0)
+def _gap(what: str, streamed: float, batch: float, se: float) -> Gap:
+    """Relative to the number, or to its standard error where that is greater: a slope of 0 has no digits to meet."""
+    gap = abs(streamed - batch) / (max(abs(batch), se) or 1.0)
     return {"what": what, "streamed": streamed, "batch": batch, "gap": gap, "unit": "relative"}
 
 

@@ -9,7 +9,8 @@ Scheines, "Causation, prediction, and search", 2000, with intervals in the place
 An interval that covers 0 does not show that there is no link: at first all do. It is read as a bound, and the bound
 must be small beside the link that is seen elsewhere. So a collider is said only if each slope that the link overall
 may still have is nearer to 0 than each that the link inside a group may still have; a chain or fork likewise, the other
-way round. Where there is a chain in truth, both intervals would have to miss at the same time to call it a collider.
+way round. To call a chain a collider, the intervals inside the groups would have to miss 0 by more than the whole link
+overall, or both kinds of intervals to miss at once.
 """
 
 from __future__ import annotations

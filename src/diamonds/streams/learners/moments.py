@@ -76,7 +76,7 @@ class MomentsLearner:
         """Add the row to the sums of its group."""
         target, feature, group = self._names
         x, y = float(row[feature]), float(row[target])
-        if abs(x) < GREATEST and abs(y) < GREATEST:
+        if _can_be_squared(x, y):
             self._add(x, y, self._groups[bool(row[group])])
         else:
             self._beyond += 1
@@ -106,6 +106,8 @@ class MomentsLearner:
     def answer(self, row: Row) -> dict[str, Any]:
         """The target expected for a feature, in a group where the row names one, and the 95 % interval of one row.
 
+        All three are None where the row has no such feature, or too few rows were learned to say.
+
         Raises:
             UntaughtError: Nothing has been learned yet.
         """
@@ -114,8 +116,11 @@ class MomentsLearner:
         fitted = self.regressions()
         group = row.get(self._names.group)
         asked = fitted.overall if group is None else fitted.inside if group else fitted.outside
-        predicted = asked.predict(float(row[self._names.feature])) or (None, None, None)
-        return dict(zip(("estimate", "low", "high"), predicted, strict=True)) | {"rows": asked.rows}
+        x = row.get(self._names.feature)
+        predicted = None if x is None else asked.predict(float(x))
+        return dict(zip(("estimate", "low", "high"), predicted or (None, None, None), strict=True)) | {
+            "rows": asked.rows
+        }
 
     def dump(self) -> dict[str, Any]:
         """The sums, where they count from, and what was concluded when."""
@@ -167,7 +172,12 @@ class MomentsLearner:
 
     def audit(self, rows: Iterator[Row]) -> list[Gap]:
         """The regressions beside least squares on all rows, and the correlation beside that of the ranks."""
-        return gaps(self.regressions(), rows)
+        target, feature, _ = self._names
+        return gaps(self.regressions(), (row for row in rows if _can_be_squared(row[feature], row[target])))
+
+
+def _can_be_squared(x: float, y: float) -> bool:
+    return abs(x) < GREATEST and abs(y) < GREATEST
 
 
 def _coefficients(table: Mapping[str, Any]) -> Iterator[Coefficient]:
