@@ -1,4 +1,4 @@
-"""Part `kills`: whenever a learner is killed, what is learned in the end is what never stopping gives, to the last bit."""
+"""Part `kills`: whenever a learner is killed, it learns in the end what never stopping gives, to the last bit."""
 
 import json
 import random
@@ -59,7 +59,7 @@ def measure(*, quick: bool) -> Findings:
                 died = learn_through(task, deaths(kills, SEED), SEED)
             findings.add(f"{name}: learners killed", sum(died.values()), "kills", least=kills)
             findings.remarks.append(
-                f"{name}: killed " + ", ".join(f"{died[point]} × {point}" for point in sorted(died))
+                f"{name}: killed " + ", ".join(f"{died[point]} times {point}" for point in sorted(died))
             )
             findings.add(f"{name}: rows learned", len(learned(database)["rows"]), "rows")
             findings.blame(name, differences(learned(undisturbed.database), learned(database)))

@@ -115,7 +115,7 @@ class _Dying:
         """Watch the statements of a database."""
         event.listen(engine, "before_cursor_execute", self._before)
         event.listen(engine, "after_cursor_execute", self._after)
-        event.listen(engine, "commit", lambda _: self._in_batch and self._at("written"))
+        event.listen(engine, "commit", lambda _: self._committing())
         event.listen(engine, "checkin", lambda *_: self._checked_in())
 
     def source(self, *given: Any, **named: Any) -> Source:  # noqa: ANN401 - as `Source` takes them
@@ -140,6 +140,10 @@ class _Dying:
         if given[2].startswith("INSERT INTO data_"):
             self._in_batch = True
             self._at("inserted")
+
+    def _committing(self) -> None:
+        if self._in_batch:
+            self._at("written")
 
     def _checked_in(self) -> None:
         if self._in_batch:

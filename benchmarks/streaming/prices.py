@@ -8,12 +8,12 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import astuple, dataclass
 from math import exp, log
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from benchmarks.quote import STONES
 from benchmarks.traffic.findings import Findings
 from diamonds import models
 from diamonds.features import Proportions
@@ -25,6 +25,7 @@ from diamonds.streams.learners.price import PriceModel
 from diamonds.streams.level import Level
 from diamonds.streams.stones import features_of
 
+STONES = Path(__file__).parents[2] / "data/01_raw/appraisals/diamonds.csv"
 #: Stones that champions are trained on, those of a feed, and those of them that are not judged where a model is new.
 TRAINED_ON, STREAM, NEW = 5000, 5000, 1000
 #: The stone from which on prices rise by 1 % in 100 stones, or jump by 15 %.
@@ -69,7 +70,8 @@ def _feed(seed: int) -> tuple[pd.DataFrame, Rows]:
     stones = pd.read_csv(STONES).astype({"price": float}).drop_duplicates()
     stones = stones[(stones[["x", "y", "z"]] > 0).all(axis=1)]
     stones = stones[~contradictions(stones).any(axis=1)].sample(TRAINED_ON + STREAM, random_state=seed)
-    return stones[:TRAINED_ON].reset_index(drop=True), stones[TRAINED_ON:].to_dict("records")
+    streamed: list[dict[Any, Any]] = stones[TRAINED_ON:].to_dict("records")
+    return stones[:TRAINED_ON].reset_index(drop=True), streamed
 
 
 #: What the market does, in log dollars by the place of a stone.
