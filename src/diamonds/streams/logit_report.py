@@ -20,7 +20,8 @@ Array = NDArray[np.float64]
 #: Before so many rows the prior is expected to show, and nothing is said of separation.
 ENOUGH = 500
 #: The prior's pull, in standard errors, from which on it is said to limit the coefficients. On rows that a line parts
-#: it stays at 0.8 to 1.1; on the processes of `feeding.generators` that overlap it is below 0.4 at 1,000 rows and falls.
+#: it stays at 0.8 to 1.1; on the processes of `feeding.generators` that overlap it is below 0.4 at 1,000 rows, and less
+#: later.
 PULL = 0.6
 #: From this weight of the model of degree 2 on, a straight line is said not to be enough.
 LIKELY = 0.95

@@ -17,6 +17,8 @@ BINS = 200
 DECILES = 10
 #: No probability is scored as nearer to 0 or 1 than this: a mistake that was held impossible costs 34.5 nats.
 NEAREST = 1e-15
+#: A number is scored as no larger than this: squares of what is larger could not be added up.
+LARGEST = 1e140
 #: Of a normal distribution, 95 % lies within so many standard deviations.
 Z95 = 1.959963984540054
 
@@ -191,6 +193,10 @@ def _calibration(place: int, rows: float, predicted: float, yeses: float) -> Cal
     }
 
 
+def _bounded(number: float) -> float:
+    return min(max(number, -LARGEST), LARGEST)
+
+
 class RegressionScores:
     """Of predicted numbers, beside the mean of the answers that were known when each was made."""
 
@@ -212,6 +218,7 @@ class RegressionScores:
 
     def add(self, predicted: float, answer: float) -> float:
         """Score a prediction, made before the answer was seen; gives its error."""
+        predicted, answer = _bounded(predicted), _bounded(answer)
         error = predicted - answer
         self._sums.add((1.0, abs(error), error, error * error, (self.mean - answer) ** 2))
         self._answers[0] += 1

@@ -54,6 +54,10 @@ class Learner(Protocol):
     """Learns row by row; what it holds after any rows is a function of those rows and their order alone.
 
     Whoever learns predicts first: scores are of predictions made before the answer was seen (prequential).
+
+    One whose state cannot be saved as data says `needs_replay = True`: its `dump` is there to be read, not loaded. Who
+    opens a checkpoint, or goes back to one, has it learn all stored rows again, in their order, with `learn`. This
+    takes as long as learning them did; only a learner that is deterministic is then as if it had never stopped.
     """
 
     def learn(self, row: Row) -> None:
