@@ -1,4 +1,4 @@
-"""Part `throughput`: a million rows over HTTP, how many a second and in how much memory; and what pages in flight give."""
+"""Part `throughput`: a million rows over HTTP, how quickly and in how much memory; and what pages in flight give."""
 
 import sys
 import tempfile
