@@ -9,6 +9,7 @@ from diamonds.errors import DiamondsError
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
+    from uvicorn import Server
 
 #: How many connections may wait to be taken.
 BACKLOG = 2048
@@ -36,10 +37,19 @@ def address(listener: socket.socket) -> str:
 
 def serve(app: ASGIApp, listener: socket.socket, **options: Any) -> None:  # noqa: ANN401 - uvicorn's own
     """Serve until SIGTERM or Ctrl-C, then answer what was asked."""
+    run(make_server(app, **options), listener)
+
+
+def make_server(app: ASGIApp, **options: Any) -> Server:  # noqa: ANN401 - uvicorn's own
+    """A server that is yet to run; another thread ends it by its `should_exit`."""
     import uvicorn
 
-    config = uvicorn.Config(app, log_level="critical", access_log=False, lifespan="on", **options)
+    return uvicorn.Server(uvicorn.Config(app, log_level="critical", access_log=False, lifespan="on", **options))
+
+
+def run(server: Server, listener: socket.socket) -> None:
+    """Serve until it is ended, then answer what was asked."""
     try:
-        uvicorn.Server(config).run(sockets=[listener])
+        server.run(sockets=[listener])
     except KeyboardInterrupt:  # uvicorn has ended in order, and says how
         return

@@ -11,7 +11,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from jinja2 import Environment, FileSystemLoader
 from pydantic import BaseModel, ValidationError
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
@@ -21,7 +20,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from diamonds import schema
+from diamonds import schema, web
 from diamonds.service import cards, log, problems
 from diamonds.service.exchange import EXPLAINED_BY, current, new_request_id
 from diamonds.service.guard import require_admin
@@ -37,13 +36,7 @@ MOST_READING = 32
 HERE = Path(__file__).parent
 #: Where BentoML keeps Swagger UI (Apache License 2.0), which so needs no copy here.
 SWAGGER_UI = ("bentoml._internal.server", "static_content")
-#: A page loads nothing from elsewhere and runs no script but ours; Swagger UI's icons are in its own stylesheet.
-HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:;"
-    " connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-}
+HEADERS = web.headers()
 
 
 class Pages:
@@ -58,11 +51,11 @@ class Pages:
         self._serving = serving
         self._describe = describe
         self._reading = 0
-        self._templates = Environment(loader=FileSystemLoader(HERE / "templates"), autoescape=True)
+        self._templates = web.environment(HERE / "templates")
 
     def app(self) -> Starlette:
         """The app to mount at the root of the service."""
-        assets = StaticFiles(directory=HERE / "static", packages=[SWAGGER_UI])
+        assets = StaticFiles(directory=HERE / "static", packages=[web.ASSETS, SWAGGER_UI])
         return Starlette(
             routes=[
                 Route("/", self.index),

@@ -1,0 +1,98 @@
+"""Tells all who look at a stream what is new: each moment is made and written once, however many look."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from diamonds.streams.runner import Runner
+    from diamonds.streams.snapshot import Snapshot
+
+logger = logging.getLogger(__name__)
+
+#: A viewer hears of news five times a second at most, and all viewers together of no more than so many a second:
+#: a hundred pages then cost the learner little, and each is at most a second behind.
+LEAST_SECONDS, MOST_A_SECOND = 0.2, 100
+#: A response ends after so long, and the browser asks anew: a server can end only once its responses have.
+LIFE_SECONDS = 15.0
+#: How long a viewer hears nothing.
+SILENCE_SECONDS = 5.0
+#: What asks a browser to come again in half a second.
+GREETING = b"retry: 500\n\n"
+STILL_HERE = b": still here\n\n"
+
+
+class Broadcast:
+    """The newest moment of a stream, as the text of a server-sent event."""
+
+    def __init__(self, runner: Runner, write: Callable[[Snapshot], bytes]) -> None:
+        """Make nothing until somebody looks.
+
+        Args:
+            runner: Whose snapshots are told.
+            write: Makes the data of an event, one line of text.
+        """
+        self._runner, self._write = runner, write
+        self._newest: tuple[int, bytes] = (-1, b"")
+        self._viewers = 0
+        self._news = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def events(self) -> AsyncIterator[bytes]:
+        """What one viewer is told until the response ends: the newest moment at once, then each that is new."""
+        self._viewers += 1
+        if self._task is None or self._task.done():
+            self._newest = (-1, b"")
+            self._task = asyncio.create_task(self._follow())
+        try:
+            async for event in self._told():
+                yield event
+        finally:
+            self._viewers -= 1
+
+    async def _told(self) -> AsyncIterator[bytes]:
+        yield GREETING
+        end, seen = time.monotonic() + LIFE_SECONDS, -1
+        while (left := end - time.monotonic()) > 0:
+            news = self._news
+            number, event = self._newest
+            if number != seen:
+                seen = number
+                yield event
+            elif not await _happens(news, min(left, SILENCE_SECONDS)):
+                yield STILL_HERE
+
+    async def _follow(self) -> None:
+        """Look for news while anybody is told of it."""
+        while self._viewers:
+            began = time.monotonic()
+            try:
+                await asyncio.to_thread(self._look)
+            except Exception:
+                logger.exception("what is learned cannot be shown")
+            self._news.set()
+            self._news = asyncio.Event()
+            await asyncio.sleep(began + max(LEAST_SECONDS, self._viewers / MOST_A_SECOND) - time.monotonic())
+
+    def _look(self) -> None:
+        number, _ = self._newest
+        snapshot = self._runner.wait(number, 1.0) if number >= 0 else self._runner.snapshot()
+        if snapshot.number != number:
+            self._newest = snapshot.number, event_of(snapshot.number, self._write(snapshot))
+
+
+def event_of(number: int, data: bytes) -> bytes:
+    """A server-sent event (HTML standard, section 9.2)."""
+    return b"id: %d\ndata: %s\n\n" % (number, data)
+
+
+async def _happens(event: asyncio.Event, seconds: float) -> bool:
+    try:
+        await asyncio.wait_for(event.wait(), seconds)
+    except TimeoutError:
+        return False
+    return True

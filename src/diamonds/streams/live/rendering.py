@@ -1,0 +1,181 @@
+"""A moment of a stream as HTML, and as what a browser draws."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from diamonds import web
+from diamonds.streams.live import asking, plotly
+from diamonds.streams.spec import FeedSpec
+from diamonds.streams.wording import MINUS, number
+
+if TYPE_CHECKING:
+    from diamonds.streams.snapshot import Snapshot
+
+HERE = Path(__file__).parent
+#: Where the price service is served, as far as anybody knows.
+SERVICE = "http://127.0.0.1:3000"
+#: Kinds of learners that have a panel of their own; any other is shown as a table.
+KINDS = frozenset(path.stem for path in (HERE / "templates/kinds").glob("*.html")) - {"plain"}
+UNKNOWN = "\N{EN DASH}"
+#: A p-value below this is not written out.
+LEAST_P = 1e-4
+
+
+class Renderer:
+    """Renders the moments of one stream."""
+
+    def __init__(self, spec: FeedSpec, service: str = SERVICE) -> None:
+        """Read the templates; `service` is where prices are served."""
+        self._spec, self._service = spec, service
+        self._templates = web.environment(HERE / "templates")
+        self._templates.filters |= {
+            "count": count, "number": sized, "percent": percent, "significant": significant, "p_value": p_value,
+            "words": words, "moment": moment,
+        }  # fmt: skip
+
+    def page(self, snapshot: Snapshot) -> str:
+        """The whole page."""
+        return self._render("page.html", now=snapshot.document, plotly=plotly.script_name(), service=self._service)
+
+    def event(self, snapshot: Snapshot) -> bytes:
+        """What the page is told when something is new: what it shows and what it draws, as JSON in one line."""
+        html = self._render("live.html", now=snapshot.document)
+        said = {"html": html, "drawn": drawn(self._spec, snapshot.document)}
+        return json.dumps(said, allow_nan=False, separators=(",", ":")).encode()
+
+    def rejects(self, rejects: Iterable[Mapping[str, Any]]) -> str:
+        """The table of rows that were not learned."""
+        return self._render("rejects.html", rejects=list(rejects)[:100])
+
+    def events(self, events: Iterable[Mapping[str, Any]]) -> str:
+        """The list of what happened."""
+        return self._render("events.html", events=[told(event) for event in events])
+
+    def audit(self, gaps: Mapping[str, Iterable[Mapping[str, Any]]]) -> str:
+        """The table of what was learned beside fits to all rows at once."""
+        return self._render("audit.html", gaps={name: list(each) for name, each in gaps.items()})
+
+    def sign_in(self, problem: str = "") -> str:
+        """The page that asks for the token."""
+        return self._render("sign_in.html", problem=problem, service=self._service)
+
+    def _render(self, template: str, **values: Any) -> str:  # noqa: ANN401 - what the template names
+        known = {"spec": self._spec, "inputs": asking.inputs(self._spec), "kinds": KINDS}
+        return self._templates.get_template(template).render(known | values)
+
+
+def drawn(spec: FeedSpec, document: Mapping[str, Any]) -> dict[str, Any]:
+    """What the charts need of a snapshot, and no more: it goes to each viewer many times."""
+    columns = [spec.key, *_drawn_columns(spec)]
+    places = [spec.fields.index(name) for name in columns]
+    counted = ("feed", "number", "version", "status", "page", "rows", "rejected", "revised")
+    return {name: document[name] for name in (*counted, "next_look_seconds", "pages_a_batch", "speed")} | {
+        "columns": columns,
+        "recent": [[_short(row[place]) for place in places] for row in document["recent"]] if columns[1:] else [],
+        "learners": {
+            name: {field: learner[field] for field in ("kind", "coefficients", "scores", "view")}
+            for name, learner in document["learners"].items()
+        },
+    }
+
+
+def _drawn_columns(spec: FeedSpec) -> list[str]:
+    """The columns of the newest rows that some panel draws."""
+    fields = {"logit": ("target", "features"), "moments": ("target", "feature", "group")}
+    names: set[str] = set()
+    for entry in spec.learners.values():
+        for field in fields.get(entry.kind, ()):
+            said = entry.params.get(field, ())
+            names |= {said} if isinstance(said, str) else set(said)
+    return [name for name in spec.columns if name in names]
+
+
+def _short(value: Any) -> Any:  # noqa: ANN401 - a field of a row
+    """To five digits: nobody sees more of a point."""
+    return float(f"{value:.5g}") if isinstance(value, float) else value
+
+
+def count(value: float | None) -> str:
+    """A whole number with its thousands apart."""
+    return UNKNOWN if value is None else f"{value:,.0f}".replace("-", MINUS)
+
+
+def sized(value: float | None, width: float | None = None) -> str:
+    """A number with as many decimals as its uncertainty asks for."""
+    if value is None:
+        return UNKNOWN
+    return number(value, width if width is not None and width > 0 else abs(value) / 100)
+
+
+def significant(value: float | None, digits: int = 4) -> str:
+    """A number with so many digits.
+
+    >>> significant(1234.5678), significant(-0.00012345)
+    ('1,235', '−0.0001235')
+    """
+    if value is None or not math.isfinite(value):
+        return UNKNOWN
+    return f"{value:,.{digits}g}".replace("-", MINUS)
+
+
+def percent(value: float | None, decimals: int = 1) -> str:
+    """A share of one."""
+    return UNKNOWN if value is None else f"{value:.{decimals}%}".replace("-", MINUS).replace("%", " %")
+
+
+def p_value(value: float | None) -> str:
+    """A p-value as tables have it."""
+    if value is None:
+        return UNKNOWN
+    return "<0.0001" if value < LEAST_P else f"{value:.4f}"
+
+
+def words(name: str) -> str:
+    """A column's or a learner's name as people write it."""
+    return name.replace("_", " ")
+
+
+def moment(at: datetime) -> str:
+    """A moment to the second, in UTC."""
+    return f"{at:%Y-%m-%d %H:%M:%S}"
+
+
+#: What an event says, by its kind; `{…}` are its details.
+TOLD = {
+    "start": "started",
+    "pause": "paused",
+    "one_batch": "one batch was asked for",
+    "pages": "{pages_a_batch} pages a batch",
+    "reset": "reset: begun anew, the stored rows removed",
+    "replay": "begun anew from the stored rows",
+    "stall": "stalled ({what}): {why}",
+    "recover": "goes on again ({what})",
+    "conflict": "stopped: {why}",
+    "fail": "stopped: {why}",
+    "anchor": "rows were removed upstream, before the cursor: the right page was searched for",
+}
+
+
+class _Details(dict[str, Any]):
+    def __missing__(self, name: str) -> str:
+        return "?"
+
+
+def told(event: Mapping[str, Any]) -> dict[str, Any]:
+    """An event with its words."""
+    kind, detail = event["kind"], _Details(event["detail"] or {})
+    said = {"at": event["at"], "kind": kind}
+    if kind == "speed":
+        speed = detail.get("batches_a_second")
+        return said | {"words": f"at most {speed:g} batches a second" if speed else "as quickly as it goes"}
+    if kind == "read_again":
+        became = "was learned" if detail.get("learned") else detail.get("reason") or "is gone from its page"
+        return said | {"words": f"row {detail['key']} of page {detail['page']} was read again: it {became}"}
+    plain = ", ".join(f"{name} {value}" for name, value in detail.items())
+    return said | {"words": TOLD[kind].format_map(detail) if kind in TOLD else f"{words(kind)} {plain}".strip()}

@@ -1,0 +1,83 @@
+// Keeps the page as the stream is: takes what the server tells, draws it, and sends what a person asks for.
+import {Charts} from "./charts.js";
+import {draw, watchPointers} from "./drawings.js";
+import {listen} from "./steering.js";
+
+const charts = new Charts();
+let newest = null;
+let counting = null;
+
+function apply(event) {
+  const {html, drawn} = JSON.parse(event.data);
+  const before = newest;
+  newest = drawn;
+  replaceParts(html);
+  document.getElementById("panels").hidden = !drawn.rows;
+  show(drawn);
+  countDown();
+  const restarted = before && (drawn.rows < before.rows || drawn.version < before.version);
+  if (restarted) charts.load();
+  const changed = !before || ["status", "rejected", "revised"].some((name) => before[name] !== drawn[name]);
+  if (changed || restarted) refresh();
+}
+
+function show(drawn) {
+  for (const canvas of document.querySelectorAll("canvas[data-draw]")) draw(canvas, drawn);
+  charts.add(drawn);
+}
+
+// What is marked as live is replaced where it differs; what else there is (forms, drawings) stays as it is.
+function replaceParts(html) {
+  const told = new DOMParser().parseFromString(html, "text/html");
+  for (const part of told.querySelectorAll("[data-live]")) {
+    const here = document.querySelector(`[data-live="${part.dataset.live}"]`);
+    if (!here || here.dataset.was === part.innerHTML) continue;
+    if (here.contains(document.activeElement) || hasSelection(here)) continue;
+    for (const kept of part.querySelectorAll("details[data-keep]")) {
+      kept.open = here.querySelector(`details[data-keep="${kept.dataset.keep}"]`)?.open ?? false;
+    }
+    here.dataset.was = part.innerHTML;
+    const scrolled = [...here.querySelectorAll(".scrolls")].map((each) => each.scrollLeft);
+    here.replaceChildren(...part.childNodes);
+    [...here.querySelectorAll(".scrolls")].forEach((each, place) => { each.scrollLeft = scrolled[place] ?? 0; });
+  }
+}
+
+function hasSelection(part) {
+  const selection = getSelection();
+  return selection && !selection.isCollapsed && part.contains(selection.anchorNode);
+}
+
+function countDown() {
+  clearInterval(counting);
+  const shown = document.querySelector("[data-countdown]");
+  if (!shown) return;
+  const until = performance.now() + 1000 * Number(shown.dataset.countdown);
+  counting = setInterval(() => {
+    shown.textContent = Math.max(0, Math.round((until - performance.now()) / 1000));
+  }, 500);
+}
+
+let refreshing = null;
+function refresh() {
+  refreshing ??= setTimeout(async () => {
+    refreshing = null;
+    for (const name of ["rejects", "events"]) {
+      const answer = await fetch(`${name}.html`).catch(() => null);
+      const here = document.getElementById(name);
+      if (answer?.ok && !here.contains(document.activeElement)) here.innerHTML = await answer.text();
+    }
+  }, 300);
+}
+
+document.getElementById("controls").hidden = false;
+listen(refresh);
+watchPointers(() => newest);
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { if (newest) { charts.restyle(); show(newest); } });
+addEventListener("resize", () => { if (newest) show(newest); });
+charts.load();
+refresh();
+const source = new EventSource("events");
+source.onmessage = apply;
+source.onerror = () => document.documentElement.classList.toggle("away", source.readyState === EventSource.CLOSED);
+addEventListener("pagehide", () => source.close());
