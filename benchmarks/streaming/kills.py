@@ -20,7 +20,7 @@ from benchmarks.streaming.learning import ANYWHERE, POINTS, Death, Task, start
 from benchmarks.traffic.findings import Findings
 from benchmarks.traffic.postgresql import running_postgresql
 from diamonds.config import Settings
-from diamonds.store.database import open_database
+from diamonds.store.database import migrate, open_database
 from diamonds.streams.spec import Polling, feed
 
 SEED = 20261124
@@ -53,6 +53,7 @@ def measure(*, quick: bool) -> Findings:
         postgresql = running.enter_context(running_postgresql(Path(folder) / "postgresql"))
         databases = {"SQLite": f"sqlite:///{folder}/killed.db", "PostgreSQL": postgresql.make_database("killed")}
         for name, database in databases.items():
+            _migrate(database)
             wrong = ("--rows=5", f"--grow={ROWS_A_SECOND}", f"--most={rows}", f"--faults={FAULTS}")
             with running_feed(*wrong, f"--bad-every={BAD_EVERY}") as url:
                 task = replace(undisturbed, url=url, database=database)
@@ -130,6 +131,12 @@ def differences(right: dict[str, list[dict[str, Any]]], found: dict[str, list[di
             fields = [field for field in one if repr(one[field]) != repr(other[field])]
             problems.append(f"{len(unequal):,} {name} differ, the first in {', '.join(fields)}")
     return problems
+
+
+def _migrate(database: str) -> None:
+    engine = open_database(Settings(database_url=database))
+    migrate(engine)
+    engine.dispose()
 
 
 def _must_end_well(task: Task) -> None:

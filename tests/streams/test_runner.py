@@ -180,6 +180,11 @@ def test_a_speed_is_kept_until_it_is_changed(running):
     assert (last["rows"], last["speed"]) == (200, None)
 
 
+def test_an_address_that_is_none_is_refused_at_once(database):
+    with pytest.raises(ConfigurationError, match="ftp://127.0.0.1 is no address of a feed"):
+        Runner(SPEC, database, url="ftp://127.0.0.1", make_learners=fading)
+
+
 @pytest.mark.parametrize("speed", [0, -1, float("inf"), float("nan")])
 def test_a_speed_that_is_none_is_refused(running, speed):
     with pytest.raises(ConfigurationError, match="the speed must be more than 0 batches a second"):

@@ -59,16 +59,17 @@ class Runner:
             champion: Gives the champion of now, to learners that compare prices with it; `ChampionWatch(engine, root)`.
 
         Raises:
-            ConfigurationError: The pages a batch are not from 1 to 500.
+            ConfigurationError: The pages a batch are not from 1 to 500, or the address is none of HTTP.
         """
-        self._spec, self._url = spec, url
+        self._spec = spec
         self._in_flight = spec.in_flight if in_flight is None else in_flight
-        self._make_source = make_source or _http_source
         self._control = Control("pause" if paused else "run", spec.pages_a_batch)
         if pages_a_batch is not None:
             self._control.set_pages_a_batch(pages_a_batch)
         self._bench = Bench(engine, spec, following(champion, make_learners) if champion else make_learners)
         self._following = Following(spec.name, self._bench, self._control, self._in_flight, self._show)
+        make = make_source or _http_source
+        self._source = make(spec, url, in_flight=self._in_flight, tell=self._following.hear)
         self._showing = Showing(self._make_snapshot, self._bench.executor, self._make_snapshot(0))
         self._thread = threading.Thread(target=self._run, name=f"{spec.name}-runner", daemon=True)
 
@@ -202,8 +203,7 @@ class Runner:
     async def _live(self) -> None:
         showing = asyncio.create_task(self._showing.serve())
         try:
-            tell = self._following.hear
-            async with self._make_source(self._spec, self._url, in_flight=self._in_flight, tell=tell) as source:
+            async with self._source as source:
                 await self._following.live(source)
         finally:
             showing.cancel()
@@ -228,11 +228,10 @@ class Runner:
 
     def _make_snapshot(self, number: int) -> Snapshot:
         """The snapshot of this number, on the bench; 0 is before anything was learned or drawn."""
-        source = self._following.source
         seen = document(self._spec, self._bench, self._following.standing, self._bench.views() if number else {})
         steering = {
-            "retries": getattr(source, "retries", 0),
-            "requests": getattr(source, "requests", 0),
+            "retries": self._source.retries,
+            "requests": self._source.requests,
             "pages_a_batch": self._control.pages_a_batch,
             "speed": self._control.batches_a_second,
             "in_flight": self._in_flight,
