@@ -5,7 +5,7 @@ BIN := .venv/bin
 # What BentoML would otherwise report to its makers at each start.
 export BENTOML_DO_NOT_TRACK := True
 
-.PHONY: help setup train serve viz test check format bento bench bench-quote bench-service bench-similar bench-traffic bench-training bench-streaming lock
+.PHONY: help setup train serve viz stream test check format bento bench bench-quote bench-service bench-similar bench-traffic bench-training bench-streaming lock
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-15s %s\n", $$1, $$2}'
@@ -30,6 +30,10 @@ serve: setup ## Serve at http://127.0.0.1:3000; trains first if there is no cham
 
 viz: setup ## Look at the pipelines and the figures of the last run
 	$(BIN)/kedro viz run
+
+stream: setup ## Learn from a feed of invented employees, and look on at http://127.0.0.1:3001
+	@$(BIN)/diamonds feed promotions --rows 500 --grow 25 >/dev/null & feed=$$!; trap 'kill $$feed 2>/dev/null' EXIT; \
+	$(BIN)/diamonds stream promotions
 
 # In two processes, for most tests wait for one; tests/conftest.py says which stay together. One thread each, for more
 # would wait for each other.

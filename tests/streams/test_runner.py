@@ -181,7 +181,7 @@ def test_a_speed_is_kept_until_it_is_changed(running):
 
 
 def test_an_address_that_is_none_is_refused_at_once(database):
-    with pytest.raises(ConfigurationError, match="ftp://127.0.0.1 is no address of a feed"):
+    with pytest.raises(ConfigurationError, match=r"ftp://127.0.0.1 is no address of a feed"):
         Runner(SPEC, database, url="ftp://127.0.0.1", make_learners=fading)
 
 

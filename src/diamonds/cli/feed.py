@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from diamonds.cli.listening import address, listen, serve
+from diamonds.cli.listening import address, ended_by_signals, listen, serve
 from diamonds.cli.speech import plainly
 from diamonds.errors import ConfigurationError
 
@@ -61,7 +61,8 @@ def feed(
     listener = listen(host, PORTS.get(name, OTHER_PORT) if port is None else port)
     app = make_app(spec, served, growing(first, grow, most), faults=wrong, latency_seconds=latency / 1000)
     click.echo(f"{name} is served at {address(listener)}{spec.path}?{spec.page_parameter}=0, described at /docs")
-    serve(app, listener)
+    with ended_by_signals():
+        serve(app, listener)
 
 
 def growing(first: int, rows_a_second: float, most: int | None) -> Callable[[], int]:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from diamonds.errors import DiamondsError
 
@@ -25,7 +29,9 @@ def listen(host: str, port: int) -> socket.socket:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
-        raise DiamondsError(f"{host}:{port} cannot be served: {error.strerror}; choose another with --port") from error
+        number = error.errno or 0  # the resolver counts its own errors from -1 down
+        why = os.strerror(number) if number > 0 else error.strerror
+        raise DiamondsError(f"{host}:{port} cannot be served: {why}; choose another with --port") from error
 
 
 def address(listener: socket.socket) -> str:
@@ -53,3 +59,19 @@ def run(server: Server, listener: socket.socket) -> None:
         server.run(sockets=[listener])
     except KeyboardInterrupt:  # uvicorn has ended in order, and says how
         return
+
+
+@contextmanager
+def ended_by_signals() -> Iterator[None]:
+    """Let SIGTERM end what is inside as Ctrl-C does, in order."""
+
+    def interrupt(*_: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    except KeyboardInterrupt:
+        return
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import click
 from sqlalchemy import Engine
@@ -63,7 +60,7 @@ def stream(
         raise click.UsageError("--reset removes the stored rows that --replay would learn from: give one of them")
     spec, settings = feed(Path.cwd(), name), read_settings()
     token = require_a_door(host, settings)
-    with ended_by_signals(), listening.listen(host, port) as listener:
+    with listening.ended_by_signals(), listening.listen(host, port) as listener:
         engine = open_database(settings, durable=True)
         require_current(engine)
         wishes = {"url": url, "paused": paused, "in_flight": in_flight, "pages_a_batch": pages_a_batch}
@@ -89,22 +86,6 @@ def require_a_door(host: str, settings: Settings) -> str | None:
             " or serve it on 127.0.0.1"
         )
     return None
-
-
-@contextmanager
-def ended_by_signals() -> Iterator[None]:
-    """Let SIGTERM end what is inside as Ctrl-C does, in order."""
-
-    def interrupt(*_: object) -> NoReturn:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    except KeyboardInterrupt:
-        return
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _runner(
