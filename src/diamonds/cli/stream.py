@@ -101,11 +101,11 @@ def _runner(
     from diamonds.streams.pricing import following
     from diamonds.streams.runner import Runner
 
-    make_learners = following(ChampionWatch(engine, Path.cwd()))
+    champion = ChampionWatch(engine, Path.cwd())
     if reset or replay:
-        memory = Memory(engine, spec, make_learners=make_learners, code_version=code_version(Path.cwd()))
+        memory = Memory(engine, spec, make_learners=following(champion), code_version=code_version(Path.cwd()))
         memory.reset(keep_rows=replay)
-    return Runner(spec, engine, make_learners=make_learners, **wishes)
+    return Runner(spec, engine, champion=champion, **wishes)
 
 
 def _server(runner: Runner, spec: FeedSpec, engine: Engine, token: str | None, service: str) -> Server:

@@ -29,14 +29,17 @@ STILL_HERE = b": still here\n\n"
 class Broadcast:
     """The newest moment of a stream, as the text of a server-sent event."""
 
-    def __init__(self, runner: Runner, write: Callable[[Snapshot], bytes]) -> None:
+    def __init__(
+        self, runner: Runner, write: Callable[[Snapshot], bytes], *, life_seconds: float = LIFE_SECONDS
+    ) -> None:
         """Make nothing until somebody looks.
 
         Args:
             runner: Whose snapshots are told.
             write: Makes the data of an event, one line of text.
+            life_seconds: After how long a response ends.
         """
-        self._runner, self._write = runner, write
+        self._runner, self._write, self._life_seconds = runner, write, life_seconds
         self._newest: tuple[int, bytes] = (-1, b"")
         self._viewers = 0
         self._news = asyncio.Event()
@@ -56,7 +59,7 @@ class Broadcast:
 
     async def _told(self) -> AsyncIterator[bytes]:
         yield GREETING
-        end, seen = time.monotonic() + LIFE_SECONDS, -1
+        end, seen = time.monotonic() + self._life_seconds, -1
         while (left := end - time.monotonic()) > 0:
             news = self._news
             number, event = self._newest
@@ -76,13 +79,22 @@ class Broadcast:
                 logger.exception("what is learned cannot be shown")
             self._news.set()
             self._news = asyncio.Event()
-            await asyncio.sleep(began + max(LEAST_SECONDS, self._viewers / MOST_A_SECOND) - time.monotonic())
+            await asyncio.sleep(began + pause_seconds(self._viewers) - time.monotonic())
 
     def _look(self) -> None:
         number, _ = self._newest
         snapshot = self._runner.wait(number, 1.0) if number >= 0 else self._runner.snapshot()
         if snapshot.number != number:
             self._newest = snapshot.number, event_of(snapshot.number, self._write(snapshot))
+
+
+def pause_seconds(viewers: int) -> float:
+    """How long to be quiet between two events, for so many viewers.
+
+    >>> pause_seconds(1), pause_seconds(20), pause_seconds(100)
+    (0.2, 0.2, 1.0)
+    """
+    return max(LEAST_SECONDS, viewers / MOST_A_SECOND)
 
 
 def event_of(number: int, data: bytes) -> bytes:

@@ -24,7 +24,7 @@ def thinned(history: Sequence[Mapping[str, Any]], most: int) -> list[Mapping[str
     """At most so many of them.
 
     >>> [entry["rows"] for entry in thinned([{"rows": rows} for rows in range(1, 101)], 4)]
-    [1, 5, 22, 100]
+    [1, 9, 46, 100]
     """
     if len(history) <= most:
         return list(history)

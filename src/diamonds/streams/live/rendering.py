@@ -116,8 +116,8 @@ def sized(value: float | None, width: float | None = None) -> str:
 def significant(value: float | None, digits: int = 4) -> str:
     """A number with so many digits.
 
-    >>> significant(1234.5678), significant(-0.00012345)
-    ('1,235', '−0.0001235')
+    >>> significant(1234.5678), significant(-0.000123)
+    ('1,235', '−0.000123')
     """
     if value is None or not math.isfinite(value):
         return UNKNOWN
