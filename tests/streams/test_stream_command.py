@@ -1,0 +1,202 @@
+"""`diamonds stream` as a process of its own, beside the feed that it learns from."""
+
+import io
+import json
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+import httpx
+import pytest
+from rich.console import Console
+
+from diamonds.cli.watching import Panel, PlainLines
+from diamonds.store.database import open_database
+from diamonds.streams.spec import LOCAL_PLACE, PLACE
+from project import ROOT, Project
+from streamed import learned
+
+SOURCES = str(ROOT / "src")
+END_SECONDS = 20
+
+
+def configured(folder):
+    """A folder with the feeds of the project, and nothing else."""
+    (folder / PLACE).parent.mkdir(parents=True)
+    (folder / PLACE).write_text((ROOT / PLACE).read_text())
+    return Project(folder)
+
+
+def begin(project, *words):
+    """A command of `diamonds` as a process of its own."""
+    environment = project.environment | {"PYTHONPATH": SOURCES, "PYTHONUNBUFFERED": "1"}
+    command, pipe = [Path(sys.executable).with_name("diamonds"), *words], subprocess.PIPE
+    return subprocess.Popen(command, cwd=project.folder, env=environment, stdout=pipe, stderr=pipe, text=True)
+
+
+def end(process):
+    process.kill()
+    process.communicate()
+
+
+@pytest.fixture
+def project(tmp_path):
+    return configured(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def feed_url(tmp_path_factory):
+    """Where a real feed of 3,000 employees is served."""
+    folder = tmp_path_factory.mktemp("feed")
+    with ExitStack() as ends:
+        process = begin(configured(folder), "feed", "promotions", "--port", "0", "--rows", "3000")
+        ends.callback(end, process)
+        yield next(word for word in process.stdout.readline().split() if word.startswith("http")).partition("/api")[0]
+
+
+def stream(project, *words, **environment):
+    return project.run("diamonds", "stream", "promotions", "--port", "0", *words, PYTHONPATH=SOURCES, **environment)
+
+
+def saved(project):
+    engine = open_database(project.settings)
+    try:
+        return learned(engine)["checkpoint"][0]
+    finally:
+        engine.dispose()
+
+
+def test_it_learns_to_the_end_once_and_goes_on_from_there(project, feed_url):
+    first = stream(project, "--url", feed_url, "--once")
+    again = stream(project, "--url", feed_url, "--once", "--json")
+
+    assert first.returncode == 0, first.stderr
+    assert first.stdout.startswith("promotions is shown at http://127.0.0.1:")
+    assert "caught up: page 300, 3,000 rows, saved v30\n" in first.stdout
+    assert again.returncode == 0, again.stderr
+    moments = [json.loads(line) for line in again.stdout.splitlines()]
+    assert moments[-1]["rows"] == 3000
+    assert "caught up" in {moment["status"] for moment in moments}
+    assert saved(project)["coefficients"]["promotion"] == moments[-1]["learners"]["promotion"]["coefficients"]
+
+
+def test_what_was_learned_of_another_configuration_is_refused_until_it_is_replayed(project, feed_url):
+    assert stream(project, "--url", feed_url, "--once").returncode == 0
+    local = project.folder / LOCAL_PLACE
+    local.parent.mkdir()
+    local.write_text(
+        "promotions:\n  learners:\n    networking: {kind: moments, target: network_ability, feature: competence, group: promoted}\n"
+    )
+
+    refused = stream(project, "--url", feed_url, "--once")
+    replayed = stream(project, "--url", feed_url, "--once", "--replay")
+
+    assert refused.returncode == 1
+    assert "is of another configuration than conf/base/streams.yml says now" in refused.stderr
+    assert len(refused.stderr.splitlines()) == 1
+    assert replayed.returncode == 0, replayed.stderr
+    assert (saved(project)["rows"], list(saved(project)["state"])) == (3000, ["networking"])
+
+
+def test_a_busy_port_is_said_in_one_line(project, feed_url):
+    with socket.create_server(("127.0.0.1", 0)) as busy:
+        port = str(busy.getsockname()[1])
+        done = stream(project, "--url", feed_url, "--port", port)
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"diamonds: 127.0.0.1:{port} cannot be served: Address already in use")
+    assert done.stderr.endswith("; choose another with --port\n")
+    assert done.stderr.count("\n") == 1
+
+
+def test_it_is_not_open_to_other_machines_without_a_token(project, feed_url):
+    done = stream(project, "--url", feed_url, "--host", "0.0.0.0")  # noqa: S104 - that is refused
+
+    assert done.returncode == 1
+    assert done.stderr.startswith(
+        "diamonds: on 0.0.0.0 other machines could steer the stream: set DIAMONDS_ADMIN_TOKEN"
+    )
+
+
+def test_a_feed_that_is_not_configured_is_said_in_one_line(project):
+    done = project.run("diamonds", "stream", "sales", PYTHONPATH=SOURCES)
+
+    assert done.returncode == 1
+    assert done.stderr == "diamonds: conf/base/streams.yml has no feed sales; known are promotions, diamonds\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_with_five_open_pages_it_ends_in_order_and_all_is_saved(project, feed_url, number):
+    process = begin(project, "stream", "promotions", "--url", feed_url, "--port", "0", "--pages-a-batch", "2")
+
+    with ExitStack() as ends:
+        ends.callback(end, process)
+        url = process.stdout.readline().split()[-1]
+        client = ends.enter_context(httpx.Client(base_url=url))
+        watched = [ends.enter_context(client.stream("GET", "/events")).iter_lines() for _ in range(5)]
+        for lines in watched:
+            assert next(line for line in lines if line.startswith("data: "))
+        process.send_signal(number)
+        output, errors = process.communicate(timeout=END_SECONDS)
+
+    assert (process.returncode, errors) == (0, "")
+    document = saved(project)
+    assert document["rows"] % 20 == 0
+    assert f"{document['rows']:,} rows" in output.splitlines()[-1]
+    assert document["state"]["networking"]["rows"] == document["rows"]
+
+
+def test_the_command_line_begins_without_what_only_streams_need():
+    code = "import sys, diamonds.cli; print([m for m in ('uvicorn', 'aiohttp', 'starlette', 'rich.live') if m in sys.modules])"
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout == "[]\n"
+
+
+COEFFICIENT = {"term": "competence", "estimate": 3.71234, "se": 0.14, "low": 3.43, "high": 3.99}
+
+
+def document(rows, status="running", accuracy=0.9, **more):
+    learner = {
+        "kind": "logit", "coefficients": [COEFFICIENT], "scores": {"accuracy": accuracy, "log_loss": 0.2},
+        "statistics": {"verdict": {"sentence": "Overall, no link is seen."}}, "view": {},
+    }  # fmt: skip
+    return {
+        "feed": "promotions", "status": status, "reason": None, "page": rows // 10, "rows": rows, "version": 3,
+        "rejected": 0, "retries": 2, "rate": 4100.0, "learners": {"promotion": learner},
+    } | more  # fmt: skip
+
+
+def test_the_panel_shows_status_scores_coefficients_and_the_verdict():
+    panel = Panel(None, "http://127.0.0.1:3001")
+    for rows, accuracy in (10, 0.5), (20, 0.8), (30, 0.9):
+        drawn = panel.drawn(document(rows, accuracy=accuracy))
+    out = io.StringIO()
+
+    Console(width=90, file=out).print(drawn)
+
+    text = out.getvalue()
+    assert "running  page 3, 30 rows, saved v3, 4,100 rows/s, 2 retries" in text
+    assert "90.0%" in text
+    assert "▁▆█" in text
+    assert "3.712" in text
+    assert "3.43 … 3.99" in text
+    assert "Overall, no link is seen." in text
+
+
+def test_where_there_is_no_terminal_a_line_is_said_for_each_change_only():
+    lines = PlainLines("http://127.0.0.1:3001")
+    moments = [document(10), document(20), document(200_000), document(200_000, "caught up", rate=None)]
+
+    said = [lines(moment) for moment in moments]
+
+    assert said == [
+        "promotions is shown at http://127.0.0.1:3001\nrunning: page 1, 10 rows, saved v3, 4,100 rows/s, 2 retries",
+        None,
+        "running: page 20,000, 200,000 rows, saved v3, 4,100 rows/s, 2 retries",
+        "caught up: page 20,000, 200,000 rows, saved v3, 2 retries",
+    ]
