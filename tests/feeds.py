@@ -36,9 +36,9 @@ SPEC = FeedSpec.model_validate(
 
 
 @contextmanager
-def serving(app) -> Iterator[str]:
+def serving(app, port: int = 0) -> Iterator[str]:
     """An app over HTTP, while it is needed: its address."""
-    listener = listen("127.0.0.1", 0)  # it takes connections from now on
+    listener = listen("127.0.0.1", port)  # it takes connections from now on
     server = uvicorn.Server(
         uvicorn.Config(app, log_level="critical", access_log=False, timeout_graceful_shutdown=1, lifespan="off")
     )

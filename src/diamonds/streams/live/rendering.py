@@ -175,7 +175,13 @@ def told(event: Mapping[str, Any]) -> dict[str, Any]:
         speed = detail.get("batches_a_second")
         return said | {"words": f"at most {speed:g} batches a second" if speed else "as quickly as it goes"}
     if kind == "read_again":
-        became = "was learned" if detail.get("learned") else detail.get("reason") or "is gone from its page"
-        return said | {"words": f"row {detail['key']} of page {detail['page']} was read again: it {became}"}
+        again = f"row {detail['key']} of page {detail['page']} was read again"
+        return said | {"words": f"{again}: {_became(detail)}"}
     plain = ", ".join(f"{name} {value}" for name, value in detail.items())
     return said | {"words": TOLD[kind].format_map(detail) if kind in TOLD else f"{words(kind)} {plain}".strip()}
+
+
+def _became(detail: Mapping[str, Any]) -> str:
+    if detail.get("learned"):
+        return "it was learned"
+    return f"still not learned, {detail['reason']}" if detail.get("reason") else "it is gone from its page"

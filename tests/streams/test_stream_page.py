@@ -1,0 +1,269 @@
+"""The page of a stream in a real browser: a person starts it, watches, steers, asks, and begins anew."""
+
+import re
+from contextlib import ExitStack, contextmanager
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import expect
+from sqlalchemy import text
+
+from browsing import Visit, chromium
+from diamonds.config import Settings
+from diamonds.store.database import migrate, open_database
+from diamonds.streams.live import make_app
+from diamonds.streams.runner import Runner
+from diamonds.streams.spec import feed
+from feeds import drawn_feed, serving
+from project import ROOT
+from streamed import learned, status, until
+
+SPEC = feed(ROOT, "promotions")
+ROWS = 1500
+SCREENS = {"wide": {"width": 1280, "height": 900}, "narrow": {"width": 390, "height": 800}}
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as browser:
+        yield browser
+
+
+@contextmanager
+def learning(folder, rows=ROWS, *, paused=True, faults=None, **wishes):
+    """Learns from a feed of so many rows, and serves its page: the address, the runner and the database."""
+    with ExitStack() as ends:
+        engine = open_database(Settings(database_url=f"sqlite:///{folder}/d.db"), durable=True)
+        ends.callback(engine.dispose)
+        migrate(engine)
+        url = ends.enter_context(serving(drawn_feed(rows, **(faults or {}))))
+        runner = Runner(SPEC, engine, url=url, paused=paused, **wishes)
+        ends.callback(runner.stop)
+        runner.start_thread()
+        until(runner, status("paused") if paused else status("caught up"))
+        yield ends.enter_context(serving(make_app(runner, SPEC, engine))), runner, engine
+
+
+@contextmanager
+def opened(browser, stream, **window):
+    """A window with the page of a stream, and what is behind it."""
+    url, runner, engine = stream
+    visit = Visit(browser, url, **window)
+    visit.runner, visit.engine = runner, engine
+    yield visit
+    visit.close()
+
+
+@pytest.fixture
+def visit(browser, tmp_path):
+    """Opens the page of a stream of its own."""
+    with ExitStack() as ends:
+        yield lambda **wishes: ends.enter_context(opened(browser, ends.enter_context(learning(tmp_path, **wishes))))
+
+
+@pytest.fixture(scope="module")
+def caught_up(tmp_path_factory):
+    """A stream that has learned all there is, to look at."""
+    with learning(tmp_path_factory.mktemp("caught_up"), paused=False) as stream:
+        yield stream
+
+
+@pytest.fixture
+def look(browser, caught_up):
+    """Opens its page."""
+    with ExitStack() as ends:
+        yield lambda **window: ends.enter_context(opened(browser, caught_up, **window))
+
+
+def press(visit, name):
+    visit.page.get_by_role("button", name=name, exact=True).click()
+
+
+def shown(visit):
+    """The rows and the version that the status line says."""
+    line = visit.page.locator('[data-live="status"]').inner_text()
+    rows, version = re.search(r"([\d,]+)\s+rows\b", line), re.search(r"saved\s+v(\d+)", line)
+    return int(rows[1].replace(",", "")), int(version[1])
+
+
+def stored(visit):
+    """The rows and the version of the checkpoint."""
+    with visit.engine.connect() as connection:
+        return tuple(connection.execute(text("SELECT rows, version FROM stream_checkpoint")).one())
+
+
+def told(visit, name):
+    """What the checkpoint says of a learner."""
+    (checkpoint,) = learned(visit.engine)["checkpoint"]
+    return checkpoint["statistics"][name] | {"coefficients": checkpoint["coefficients"][name]}
+
+
+def expect_status(visit, word):
+    expect(visit.page.locator(".state")).to_have_text(word)
+
+
+def expect_version(visit, version):
+    expect(visit.page.locator('[data-live="status"]')).to_contain_text(f"saved v{version}")
+
+
+def test_a_person_starts_it_sees_rows_rise_and_reads_the_verdict(visit):
+    seen = visit(pages_a_batch=5)
+    assert shown(seen) == (0, 0)
+    expect(seen.page.get_by_text("No rows yet: nothing was trained in advance")).to_be_visible()
+
+    press(seen, "Start")
+
+    expect_status(seen, "Caught up")
+    assert shown(seen) == stored(seen) == (ROWS, ROWS // 50)
+    verdict = seen.page.locator(".verdict")
+    expect(verdict).to_contain_text("Do not read it as one costing the other.")
+    expect(verdict).to_have_text(told(seen, "networking")["verdict"]["sentence"])
+    expect(seen.page.locator("svg.graph")).to_contain_text("no direct link seen")
+    expect(seen.page.locator(".js-plotly-plot .scatterlayer .trace").first).to_be_attached()
+    assert seen.complaints == []
+    assert seen.hosts == {seen.page.url.split("/")[2]}
+
+
+def test_a_pause_holds_within_one_batch_and_one_batch_is_one(visit):
+    seen = visit(rows=100_000, pages_a_batch=1)
+    press(seen, "Start")
+    expect(seen.page.locator("#rows")).to_have_text(re.compile(r"\d{3}"))
+
+    with seen.page.expect_response("**/control/pause"):
+        press(seen, "Pause")
+    _, as_it_was_answered = stored(seen)
+    expect_status(seen, "Paused")
+    rows, version = stored(seen)
+    assert 100 <= rows < 100_000
+    assert version - as_it_was_answered in {0, 1}
+
+    press(seen, "One batch")
+
+    expect_version(seen, version + 1)
+    expect_status(seen, "Paused")
+    assert shown(seen) == stored(seen) == (rows + 10, version + 1)  # nothing was learned in between
+
+
+def test_after_a_reload_the_page_is_the_checkpoint_also_without_scripts(look):
+    seen = look()
+    expected = [f"{each['estimate']:.2f}".replace("-", "−") for each in told(seen, "promotion")["coefficients"]]
+
+    seen.page.reload()
+    expect(seen.page.locator(".verdict")).to_have_text(told(seen, "networking")["verdict"]["sentence"])
+    plain = look(java_script_enabled=False)
+
+    for page in (seen, plain):
+        assert shown(page) == stored(seen) == (ROWS, ROWS // 100)
+        table = page.page.locator('[data-live="promotion-table"]').text_content()
+        assert [number for number in expected if number not in table] == []
+    expect(plain.page.locator(".verdict")).to_have_text(told(seen, "networking")["verdict"]["sentence"])
+    expect(plain.page.get_by_role("button", name="Start", exact=True)).to_be_hidden()
+
+
+def test_an_employee_is_asked_about_with_the_uncertainty_of_this_moment(visit):
+    seen = visit()
+    ask = seen.page.locator("#ask")
+    for column, value in {"competence": "1", "network ability": "0.5"}.items():
+        ask.get_by_label(column).fill(value)
+
+    ask.get_by_role("button", name="Ask").press("Enter")
+    expect(seen.page.locator("#answer")).to_contain_text("nothing was learned from promotions yet")
+    press(seen, "Start")
+    expect_status(seen, "Caught up")
+    ask.get_by_role("button", name="Ask").press("Enter")
+
+    answer = seen.runner.answer({"competence": 1.0, "network_ability": 0.5})["promotion"]
+    percents = "{probability:.0%} (95 %: {low:.0%} to {high:.0%}), from {rows:,} rows".format(**answer)
+    expect(seen.page.locator("#answer")).to_contain_text(percents)
+    assert 0 < answer["low"] < answer["probability"] < answer["high"] < 1
+
+
+def test_a_reset_wants_the_feeds_name_and_then_begins_anew(visit):
+    seen = visit(paused=False)
+    seen.runner.pause()
+    expect_status(seen, "Paused")
+    keep = seen.page.get_by_label("keep the stored rows")
+    keep.uncheck()
+
+    seen.page.get_by_label("Name of the feed").fill("promotion")
+    press(seen, "Reset")
+    expect(seen.page.locator("#said")).to_have_text("a reset is confirmed by the feed's name: type promotions")
+    assert stored(seen)[0] == ROWS
+    seen.page.get_by_label("Name of the feed").fill("promotions")
+    press(seen, "Reset")
+
+    expect(seen.page.locator("#said")).to_have_text("Begun anew.")
+    expect(seen.page.get_by_text("No rows yet")).to_be_visible()
+    assert shown(seen) == stored(seen) == (0, stored(seen)[1])
+    assert learned(seen.engine)["rows"] == []
+    expect(keep).to_be_checked()
+
+
+def test_a_rejected_row_is_shown_with_its_reason_and_read_again(visit):
+    seen = visit(rows=100, paused=False, faults={"bad_every": 50})
+    table = seen.page.locator("#rejects tbody")
+
+    expect(table.get_by_role("row")).to_have_count(2)
+    seen.page.get_by_role("button", name="again").first.click()
+
+    expect(seen.page.locator("#said")).to_contain_text(re.compile(r"^Row \S+ .*\."))
+    expect(seen.page.locator("#events")).to_contain_text(
+        "of page 4 was read again: still not learned, competence must be"
+    )
+    assert stored(seen)[0] == 98
+
+
+def test_an_audit_puts_what_was_learned_beside_fits_to_all_rows(look):
+    seen = look()
+
+    press(seen, "Audit")
+
+    rows = seen.page.locator("#gaps tbody tr")
+    expect(rows.first).to_be_visible()
+    gaps = seen.runner.audit()
+    assert rows.count() == sum(len(each) for each in gaps.values()) > 20
+
+
+def test_points_of_the_map_are_told_by_the_keyboard(look):
+    seen = look()
+    canvas = seen.page.locator('canvas[data-draw="map"]')
+    canvas.focus()
+
+    canvas.press("ArrowRight")
+    first = seen.page.locator('[data-tip="promotion-map"]')
+    expect(first).to_contain_text("competence")
+    before = first.text_content()
+    canvas.press("ArrowLeft")
+
+    expect(first).not_to_have_text(before)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("screen", SCREENS)
+def test_it_fits_its_window_and_can_be_read(look, screen, scheme):
+    seen = look(viewport=SCREENS[screen], color_scheme=scheme)
+    expect(seen.page.locator(".js-plotly-plot .scatterlayer .trace").first).to_be_attached()
+    press(seen, "Audit")
+    expect(seen.page.locator("#gaps tbody tr").first).to_be_visible()
+
+    assert not seen.is_wider_than_its_window()
+    assert seen.faint() == []
+    unnamed = "e => !e.labels?.length && !e.ariaLabel && !e.textContent.trim()"
+    assert seen.page.locator("input, select, button").evaluate_all(f"all => all.filter({unnamed}).length") == 0
+    assert seen.complaints == []
+
+
+def test_a_page_finds_its_server_again_and_shows_the_newest_moment(browser, tmp_path):
+    with learning(tmp_path, pages_a_batch=5) as (_, runner, engine):
+        with serving(make_app(runner, SPEC, engine)) as url:
+            seen = Visit(browser, url)
+            expect_status(seen, "Paused")
+        runner.start()
+        until(runner, status("caught up"))
+        seen.engine = engine
+        assert shown(seen) == (0, 0)
+
+        with serving(make_app(runner, SPEC, engine), urlsplit(url).port):
+            expect_status(seen, "Caught up")
+            assert shown(seen) == stored(seen) == (ROWS, ROWS // 50)
+            seen.close()
