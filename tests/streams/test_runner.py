@@ -12,8 +12,10 @@ from sqlalchemy.exc import OperationalError
 from diamonds.config import Settings
 from diamonds.errors import ConfigurationError, FeedError, StreamConflictError, UntaughtError
 from diamonds.store.database import migrate, open_database
+from diamonds.streams.learners import build
 from diamonds.streams.memory import Memory
 from diamonds.streams.runner import Runner
+from diamonds.streams.spec import FeedSpec
 from streamed import SPEC, Fading, Shelf, fading, learned, pages_of, rows_from, status, until
 
 
@@ -380,6 +382,26 @@ def test_an_empty_stream_answers_nothing_and_a_taught_one_what_it_knows_at_the_m
     assert runner.answer({"competence": 1.0}) == {"fading": {"estimate": taught(rows_from(1, 40))["level"]}}
     (gap,) = runner.audit()["fading"]
     assert (gap["what"], gap["gap"], gap["streamed"]) == ("level", 0.0, taught(rows_from(1, 40))["level"])
+
+
+def test_a_learner_that_rides_along_goes_on_after_a_restart_as_if_it_had_never_stopped_and_is_audited(running):
+    entry = {"kind": "adapter", "class": "river.linear_model.LogisticRegression", "target": "promoted"}
+    riding = FeedSpec.model_validate(
+        SPEC.model_dump() | {"learners": {"river": entry | {"features": ["competence", "network_ability"]}}}
+    )
+    shelf = Shelf(rows_from(1, 200))
+    first = running(shelf, riding, build)
+    until(first, status("caught up"))
+    first.stop()
+
+    shelf.rows += rows_from(201, 300)
+    second = running(shelf, riding, build)
+    until(second, lambda document: document["rows"] == 300)
+
+    audited = {gap["what"]: gap for gap in second.audit()["river"]}
+    assert {gap["gap"] for gap in audited.values()} == {0.0}
+    assert audited["rows"]["streamed"] == 300
+    assert 0.6 < audited["accuracy"]["streamed"] < 1
 
 
 def test_nothing_is_drawn_while_nobody_looks(running):

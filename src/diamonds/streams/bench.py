@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from copy import deepcopy
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
@@ -108,7 +109,7 @@ class Bench:
         return answers
 
     def copy_learners(self) -> tuple[dict[str, Learner], int]:
-        """Learners that hold what these hold, and how many rows that is; those that cannot be copied are left out.
+        """Learners that hold what these hold, and how many rows that is.
 
         Raises:
             UntaughtError: They have learned nothing.
@@ -116,14 +117,12 @@ class Bench:
         if not self.memory.is_open or not self.memory.checkpoint.rows:
             raise UntaughtError(f"nothing was learned from {self.spec.name} yet: there is nothing to audit")
         copies = self._make_learners(self.spec)
-        states = {
-            name: learner.dump()
-            for name, learner in self.memory.learners.items()
-            if not getattr(learner, "needs_replay", False)
-        }
-        for name, state in states.items():
-            copies[name].load(state)
-        return {name: copies[name] for name in states}, self.memory.checkpoint.rows
+        for name, learner in self.memory.learners.items():
+            if getattr(learner, "needs_replay", False):  # its state says too little
+                copies[name] = deepcopy(learner)
+            else:
+                copies[name].load(learner.dump())
+        return copies, self.memory.checkpoint.rows
 
     def views(self) -> dict[str, dict[str, Any]]:
         """What each learner would have drawn beside its figures."""
