@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING
@@ -41,6 +42,7 @@ class Broadcast:
         """
         self._runner, self._write, self._life_seconds = runner, write, life_seconds
         self._newest: tuple[int, bytes] = (-1, b"")
+        self._taking = threading.Lock()
         self._viewers = 0
         self._news = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -49,7 +51,6 @@ class Broadcast:
         """What one viewer is told until the response ends: the newest moment at once, then each that is new."""
         self._viewers += 1
         if self._task is None or self._task.done():
-            self._newest = (-1, b"")
             self._task = asyncio.create_task(self._follow())
         try:
             async for event in self._told():
@@ -59,6 +60,7 @@ class Broadcast:
 
     async def _told(self) -> AsyncIterator[bytes]:
         yield GREETING
+        await asyncio.to_thread(self._renew)  # what others were told last may be old, if they are gone
         end, seen = time.monotonic() + self._life_seconds, -1
         while (left := end - time.monotonic()) > 0:
             news = self._news
@@ -82,10 +84,15 @@ class Broadcast:
             await asyncio.sleep(began + pause_seconds(self._viewers) - time.monotonic())
 
     def _look(self) -> None:
-        number, _ = self._newest
-        snapshot = self._runner.wait(number, 1.0) if number >= 0 else self._runner.snapshot()
-        if snapshot.number != number:
-            self._newest = snapshot.number, event_of(snapshot.number, self._write(snapshot))
+        self._take(self._runner.wait(self._newest[0], 1.0))
+
+    def _renew(self) -> None:
+        self._take(self._runner.snapshot())
+
+    def _take(self, snapshot: Snapshot) -> None:
+        with self._taking:
+            if snapshot.number > self._newest[0]:
+                self._newest = snapshot.number, event_of(snapshot.number, self._write(snapshot))
 
 
 def pause_seconds(viewers: int) -> float:
