@@ -17,19 +17,18 @@ def environment(folder: Path) -> Environment:
     return Environment(loader=folders, autoescape=True, trim_blocks=True)
 
 
-def headers(*, styles: str = "'self'", forms: str = "'none'") -> dict[str, str]:
+def headers(**changes: str) -> dict[str, str]:
     """What goes with each page: it loads nothing from elsewhere and runs no script but ours.
 
     Args:
-        styles: Where styles may come from, as a content security policy says it.
-        forms: Where forms may be sent.
+        changes: What the content security policy says otherwise, by directive: `form_action="'self'"`.
     """
     policy = {
-        "default-src": "'none'", "script-src": "'self'", "style-src": styles, "img-src": "'self' data:",
-        "connect-src": "'self'", "base-uri": "'none'", "form-action": forms, "frame-ancestors": "'none'",
-    }  # fmt: skip
+        "default_src": "'none'", "script_src": "'self'", "style_src": "'self'", "img_src": "'self' data:",
+        "connect_src": "'self'", "base_uri": "'none'", "form_action": "'none'", "frame_ancestors": "'none'",
+    } | changes  # fmt: skip
     return {
-        "Content-Security-Policy": "; ".join(f"{name} {value}" for name, value in policy.items()),
+        "Content-Security-Policy": "; ".join(f"{name.replace('_', '-')} {value}" for name, value in policy.items()),
         "X-Content-Type-Options": "nosniff",
         "Referrer-Policy": "no-referrer",
     }

@@ -27,8 +27,9 @@ from diamonds.streams.spec import FeedSpec
 NO_STORE = {"Cache-Control": "no-store"}
 #: Between a stream and its reader nothing may wait for more.
 EVENTS = NO_STORE | {"X-Accel-Buffering": "no"}
-#: Plotly writes styles into what it draws.
-HEADERS = web.headers(styles="'self' 'unsafe-inline'", forms="'self'") | NO_STORE
+#: Plotly brings style sheets of its own, as elements; no element may have a style as its attribute.
+PLOTLYS = {"style_src_elem": "'self' 'unsafe-inline'", "style_src_attr": "'none'"}
+HEADERS = web.headers(**PLOTLYS, form_action="'self'") | NO_STORE
 
 
 def make_app(
