@@ -12,12 +12,12 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from diamonds.cli.listening import address, listen
-from diamonds.streams.cursor import Cursor
 from diamonds.streams.feeding.faults import Faults
 from diamonds.streams.feeding.rows import Drawn
 from diamonds.streams.feeding.server import make_app
-from diamonds.streams.page import Page
-from diamonds.streams.source import End, Source
+from diamonds.streams.reading.cursor import Cursor
+from diamonds.streams.reading.page import Page
+from diamonds.streams.reading.source import End, Source
 from diamonds.streams.spec import FeedSpec
 
 #: Employees and whether they were promoted; nobody learns.

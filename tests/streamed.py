@@ -8,10 +8,10 @@ from collections.abc import Iterable, Sequence
 
 from sqlalchemy import text
 
-from diamonds.streams.cursor import Cursor
 from diamonds.streams.feeding.generators import employees
-from diamonds.streams.page import Page, Reject
-from diamonds.streams.source import End
+from diamonds.streams.reading.cursor import Cursor
+from diamonds.streams.reading.page import Page, Reject
+from diamonds.streams.reading.source import End
 from diamonds.streams.spec import FeedSpec
 
 SPEC = FeedSpec.model_validate(

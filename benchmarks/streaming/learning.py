@@ -14,10 +14,10 @@ from sqlalchemy import Engine, event
 
 from diamonds.config import Settings
 from diamonds.store.database import open_database, require_current
-from diamonds.streams.cursor import Cursor
-from diamonds.streams.page import Page
-from diamonds.streams.runner import Runner
-from diamonds.streams.source import End, Source
+from diamonds.streams.reading.cursor import Cursor
+from diamonds.streams.reading.page import Page
+from diamonds.streams.reading.source import End, Source
+from diamonds.streams.running.runner import Runner
 from diamonds.streams.spec import FeedSpec
 
 #: Where a process dies: as a batch begins, with its rows inserted, with all written, once it is committed, or with a

@@ -22,8 +22,8 @@ from diamonds.pricer import Pricer, TrainingSummary
 from diamonds.schema import FEATURES, contradictions
 from diamonds.streams.learners.market_index import MarketIndex, Params
 from diamonds.streams.learners.price import PriceModel
-from diamonds.streams.level import Level
-from diamonds.streams.stones import features_of
+from diamonds.streams.science.level import Level
+from diamonds.streams.science.stones import features_of
 
 STONES = Path(__file__).parents[2] / "data/01_raw/appraisals/diamonds.csv"
 #: Stones that champions are trained on, those of a feed, and those of them that are not judged where a model is new.

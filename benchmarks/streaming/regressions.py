@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from benchmarks.streaming.exact import ExactFit
 from benchmarks.traffic.findings import Findings
 from diamonds.streams.feeding.generators import CHAIN, PROCESSES, employees
-from diamonds.streams.inference import Slope
 from diamonds.streams.learners.moments import MomentsLearner
-from diamonds.streams.regressions import Names
+from diamonds.streams.science.inference import Slope
+from diamonds.streams.science.regressions import Names
 
 Array = NDArray[np.float64]
 Columns = tuple[Array, Array, NDArray[np.bool_]]

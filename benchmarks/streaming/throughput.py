@@ -15,7 +15,7 @@ from benchmarks.streaming.learning import Task, start
 from benchmarks.traffic.findings import Findings
 from diamonds.config import Settings
 from diamonds.store.database import open_database, require_current
-from diamonds.streams.memory import Memory
+from diamonds.streams.memory.memory import Memory
 from diamonds.streams.spec import FeedSpec, feed
 
 ROWS, QUICK_ROWS = 1_000_000, 100_000

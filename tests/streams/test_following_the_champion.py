@@ -11,11 +11,11 @@ from diamonds.pricer import Pricer, TrainingSummary, load, save
 from diamonds.schema import FEATURES
 from diamonds.service.market import UNKNOWN, MarketWatch
 from diamonds.store import history, streams
-from diamonds.streams.champion import ChampionWatch
 from diamonds.streams.learners.market_index import MarketIndex, Params
-from diamonds.streams.memory import Memory
-from diamonds.streams.pricing import following
-from diamonds.streams.runner import Runner
+from diamonds.streams.memory.memory import Memory
+from diamonds.streams.running.champion import ChampionWatch
+from diamonds.streams.running.runner import Runner
+from diamonds.streams.science.pricing import following
 from diamonds.streams.spec import feed
 from project import ROOT, STONE
 from streamed import Shelf, pages_of, until

@@ -10,9 +10,9 @@ from statsmodels.stats.stattools import jarque_bera
 
 from benchmarks.streaming.exact import ExactFit
 from diamonds.streams.feeding.generators import PROCESSES, employees
-from diamonds.streams.inference import watching_factor
 from diamonds.streams.learners.moments import MomentsLearner
-from diamonds.streams.regressions import Names
+from diamonds.streams.science.inference import watching_factor
+from diamonds.streams.science.regressions import Names
 
 NAMES = Names("y", "x", "g")
 DESIGNS = {

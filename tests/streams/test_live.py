@@ -15,10 +15,10 @@ from diamonds.config import Settings
 from diamonds.store.database import migrate, open_database
 from diamonds.streams.live import make_app
 from diamonds.streams.live.broadcast import Broadcast
-from diamonds.streams.runner import Runner
-from diamonds.streams.snapshot import Snapshot
+from diamonds.streams.running.runner import Runner
+from diamonds.streams.running.snapshot import Snapshot
+from diamonds.streams.science.wording import number
 from diamonds.streams.spec import LearnerEntry, feed
-from diamonds.streams.wording import number
 from feeds import serving
 from project import ROOT
 from streamed import SPEC as FADING

@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from diamonds.errors import ConfigurationError, UntaughtError
-from diamonds.streams.adf import AssumedDensity
-from diamonds.streams.drift import PageHinkley
 from diamonds.streams.feeding.generators import PROCESSES, employees
 from diamonds.streams.learners import Learner, build
 from diamonds.streams.learners.logit import Logit, Params
+from diamonds.streams.science.adf import AssumedDensity
+from diamonds.streams.science.drift import PageHinkley
+from diamonds.streams.science.terms import Terms
 from diamonds.streams.spec import FeedSpec, Row
-from diamonds.streams.terms import Terms
 
 FEATURES = ("competence", "network_ability")
 BOUND = ("logistic", "sum", "interaction", "max")

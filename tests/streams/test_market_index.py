@@ -20,11 +20,11 @@ from diamonds.schema import FEATURES
 from diamonds.store import history
 from diamonds.store.database import migrate, open_database
 from diamonds.streams import learners
-from diamonds.streams.champion import LOOK_SECONDS, ChampionWatch
-from diamonds.streams.inference import watching_factor
 from diamonds.streams.learners.market_index import MarketIndex, Params
-from diamonds.streams.level import Level
-from diamonds.streams.pricing import following, look
+from diamonds.streams.running.champion import LOOK_SECONDS, ChampionWatch
+from diamonds.streams.science.inference import watching_factor
+from diamonds.streams.science.level import Level
+from diamonds.streams.science.pricing import following, look
 from diamonds.streams.spec import feed
 from project import ROOT, STONE
 

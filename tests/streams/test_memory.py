@@ -11,7 +11,7 @@ from sqlalchemy import event, text
 from diamonds.config import Settings
 from diamonds.errors import DatabaseError, ModelError, StreamConflictError
 from diamonds.store.database import migrate, open_database
-from diamonds.streams.memory import Memory
+from diamonds.streams.memory.memory import Memory
 from streamed import SPEC, Fading, fading, learned, page, pages_of, rows_from
 
 

@@ -12,9 +12,9 @@ from diamonds.errors import ConfigurationError, UntaughtError
 from diamonds.streams.feeding.generators import employees
 from diamonds.streams.learners import Learner, build
 from diamonds.streams.learners.moments import MomentsLearner
-from diamonds.streams.regressions import Names
+from diamonds.streams.science.regressions import Names
+from diamonds.streams.science.sums import POWERS, Sums
 from diamonds.streams.spec import FeedSpec, feed
-from diamonds.streams.sums import POWERS, Sums
 
 PROJECT = Path(__file__).parents[2]
 numbers = st.one_of(

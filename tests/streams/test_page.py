@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from diamonds.streams.page import PageError, Reject, read_page
+from diamonds.streams.reading.page import PageError, Reject, read_page
 from diamonds.streams.spec import FeedSpec
 from feeds import SPEC, row
 

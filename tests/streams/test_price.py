@@ -12,8 +12,8 @@ from diamonds.errors import ConfigurationError, UntaughtError
 from diamonds.schema import FEATURES, GRADES, MEASURES
 from diamonds.streams import learners
 from diamonds.streams.learners.price import PriceModel
+from diamonds.streams.science.stones import TERMS, features_of
 from diamonds.streams.spec import FeedSpec, feed
-from diamonds.streams.stones import TERMS, features_of
 from project import ROOT
 
 WALK = 1e-6

@@ -13,8 +13,8 @@ from diamonds.config import Settings
 from diamonds.errors import ConfigurationError, FeedError, StreamConflictError, UntaughtError
 from diamonds.store.database import migrate, open_database
 from diamonds.streams.learners import build
-from diamonds.streams.memory import Memory
-from diamonds.streams.runner import Runner
+from diamonds.streams.memory.memory import Memory
+from diamonds.streams.running.runner import Runner
 from diamonds.streams.spec import FeedSpec
 from streamed import SPEC, Fading, Shelf, fading, learned, pages_of, rows_from, status, until
 

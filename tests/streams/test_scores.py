@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 
-from diamonds.streams.scores import BLOCK, BLOCKS, ClassificationScores, RegressionScores, wilson
+from diamonds.streams.science.scores import BLOCK, BLOCKS, ClassificationScores, RegressionScores, wilson
 
 
 def drawn(rows: int, rate: float = 0.35, seed: int = 0) -> list[tuple[float, bool]]:

@@ -6,11 +6,11 @@ import pytest
 from starlette.responses import PlainTextResponse, Response
 
 from diamonds.errors import ConfigurationError, FeedError
-from diamonds.streams.client import PageClient
-from diamonds.streams.cursor import Cursor
 from diamonds.streams.feeding.faults import KINDS
-from diamonds.streams.page import Page
-from diamonds.streams.source import Source
+from diamonds.streams.reading.client import PageClient
+from diamonds.streams.reading.cursor import Cursor
+from diamonds.streams.reading.page import Page
+from diamonds.streams.reading.source import Source
 from feeds import SPEC, Scripted, Told, drawn_feed, ids, paged, read, row, serving
 
 ROWS = [row(number) for number in range(1, 101)]

@@ -12,7 +12,7 @@ from browsing import Visit, chromium
 from diamonds.config import Settings
 from diamonds.store.database import migrate, open_database
 from diamonds.streams.live import make_app
-from diamonds.streams.runner import Runner
+from diamonds.streams.running.runner import Runner
 from diamonds.streams.spec import feed
 from feeds import drawn_feed, serving
 from project import ROOT

@@ -5,10 +5,10 @@ import pytest
 
 from diamonds.streams.feeding.generators import employees
 from diamonds.streams.learners.moments import MomentsLearner
-from diamonds.streams.reached import Diary
-from diamonds.streams.regressions import Names
-from diamonds.streams.verdict import Kind, Link, Links, next_look
-from diamonds.streams.wording import Words, number
+from diamonds.streams.science.reached import Diary
+from diamonds.streams.science.regressions import Names
+from diamonds.streams.science.verdict import Kind, Link, Links, next_look
+from diamonds.streams.science.wording import Words, number
 
 NAMES = Names("network_ability", "competence", "promoted")
 PROCESSES = ("sum", "logistic", "interaction", "max", "hard")

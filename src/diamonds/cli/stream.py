@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from uvicorn import Server
 
     from diamonds.cli.watching import Watcher
-    from diamonds.streams.runner import Runner
+    from diamonds.streams.running.runner import Runner
 
 #: What is still being answered when it ends has so long, in seconds; a page that watches comes again by itself.
 GRACE_SECONDS = 1
@@ -96,10 +96,10 @@ def _runner(
     replay: bool,
     **wishes: Any,  # noqa: ANN401 - as `Runner` takes them
 ) -> Runner:
-    from diamonds.streams.champion import ChampionWatch
-    from diamonds.streams.memory import Memory
-    from diamonds.streams.pricing import following
-    from diamonds.streams.runner import Runner
+    from diamonds.streams.memory.memory import Memory
+    from diamonds.streams.running.champion import ChampionWatch
+    from diamonds.streams.running.runner import Runner
+    from diamonds.streams.science.pricing import following
 
     champion = ChampionWatch(engine, Path.cwd())
     if reset or replay:

@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from diamonds.streams.runner import Runner
+    from diamonds.streams.running.runner import Runner
 
 Document = Mapping[str, Any]
 #: Between two lines that say how far it is, where nothing else is new: seconds, and rows.

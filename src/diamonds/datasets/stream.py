@@ -15,8 +15,8 @@ from diamonds.store.revision import code_version
 from diamonds.streams.spec import FeedSpec, feed
 
 if TYPE_CHECKING:
-    from diamonds.streams.memory import Memory
-    from diamonds.streams.page import Page
+    from diamonds.streams.memory.memory import Memory
+    from diamonds.streams.reading.page import Page
 
 
 class _Streamed:
@@ -33,9 +33,9 @@ class _Streamed:
     @cached_property
     def memory(self) -> Memory:
         """What is remembered of it."""
-        from diamonds.streams.champion import ChampionWatch
-        from diamonds.streams.memory import Memory
-        from diamonds.streams.pricing import following
+        from diamonds.streams.memory.memory import Memory
+        from diamonds.streams.running.champion import ChampionWatch
+        from diamonds.streams.science.pricing import following
 
         engine = open_database(read_settings(), durable=True)
         require_current(engine)
@@ -74,8 +74,8 @@ class FeedDataset(AbstractDataset[NoReturn, "Iterator[Sequence[Page]]"]):
             FeedError: While it is read: the feed refuses a page, or is not there.
             StreamConflictError: What was learned is of another configuration.
         """
-        from diamonds.streams.catching_up import batches
-        from diamonds.streams.source import Source
+        from diamonds.streams.reading.source import Source
+        from diamonds.streams.running.catching_up import batches
 
         streamed = _Streamed(self._path, self._feed)
         cursor = streamed.memory.look().cursor

@@ -8,7 +8,7 @@ from diamonds.datasets import FeedDataset, StreamDataset
 from diamonds.errors import FeedError
 from diamonds.store.database import open_database, require_current
 from diamonds.streams.feeding.generators import employees
-from diamonds.streams.memory import Memory
+from diamonds.streams.memory.memory import Memory
 from diamonds.streams.spec import feed
 from feeds import Scripted, serving
 from project import Project, make_project, memory

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from diamonds.streams.page import Page
+from diamonds.streams.reading.page import Page
 
 logger = logging.getLogger(__name__)
 

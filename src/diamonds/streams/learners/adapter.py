@@ -19,8 +19,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from diamonds.errors import ConfigurationError, UntaughtError
 from diamonds.streams.learners import Gap, Report
-from diamonds.streams.riders import Rider, Task, rider
-from diamonds.streams.scores import ClassificationScores, RegressionScores
+from diamonds.streams.science.riders import Rider, Task, rider
+from diamonds.streams.science.scores import ClassificationScores, RegressionScores
 from diamonds.streams.spec import FeedSpec, Row
 
 #: An audit learns so many rows again at most: more take longer than somebody would wait.

@@ -14,13 +14,13 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from diamonds.errors import ConfigurationError, UntaughtError
-from diamonds.streams import logit_audit, logit_report
-from diamonds.streams.drift import PageHinkley
 from diamonds.streams.learners import Coefficient, Gap, Report
-from diamonds.streams.logit_view import decision_map, half_line
-from diamonds.streams.scores import ClassificationScores
+from diamonds.streams.science import logit_audit, logit_report
+from diamonds.streams.science.drift import PageHinkley
+from diamonds.streams.science.logit_view import decision_map, half_line
+from diamonds.streams.science.scores import ClassificationScores
+from diamonds.streams.science.twins import BENT, STRAIGHT, Prior, Twins
 from diamonds.streams.spec import FeedSpec, Row
-from diamonds.streams.twins import BENT, STRAIGHT, Prior, Twins
 
 #: From so many rows on, coefficients have a scale.
 SCALED = 2

@@ -18,11 +18,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from diamonds.errors import UntaughtError
 from diamonds.schema import FEATURES
 from diamonds.streams.learners import Coefficient, Gap, Learner, Report
-from diamonds.streams.level import Level
-from diamonds.streams.price_scores import PriceScores
-from diamonds.streams.pricing import Champion, Pricing
+from diamonds.streams.science.level import Level
+from diamonds.streams.science.price_scores import PriceScores
+from diamonds.streams.science.pricing import Champion, Pricing
+from diamonds.streams.science.stones import require_columns
 from diamonds.streams.spec import FeedSpec, Row
-from diamonds.streams.stones import require_columns
 
 #: An index that was learned from fewer stones is not offered.
 FEWEST_STONES = 100

@@ -11,17 +11,17 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from diamonds.errors import ConfigurationError, UntaughtError
-from diamonds.streams.inference import Regression
 from diamonds.streams.learners import Coefficient, Gap, Report
-from diamonds.streams.reached import Diary
-from diamonds.streams.refit import gaps
-from diamonds.streams.regressions import Names, Regressions
-from diamonds.streams.relations import correlations, group_facts
+from diamonds.streams.science.inference import Regression
+from diamonds.streams.science.reached import Diary
+from diamonds.streams.science.refit import gaps
+from diamonds.streams.science.regressions import Names, Regressions
+from diamonds.streams.science.relations import correlations, group_facts
+from diamonds.streams.science.spread import Spread
+from diamonds.streams.science.sums import Sums
+from diamonds.streams.science.verdict import Links, next_look
+from diamonds.streams.science.wording import Words
 from diamonds.streams.spec import FeedSpec, Row
-from diamonds.streams.spread import Spread
-from diamonds.streams.sums import Sums
-from diamonds.streams.verdict import Links, next_look
-from diamonds.streams.wording import Words
 
 #: A row with a greater number is not learned but counted: what is made of its fourth power is beyond any float.
 GREATEST = 1e30

@@ -20,9 +20,9 @@ from scipy.linalg.lapack import dposv
 from diamonds.errors import UntaughtError
 from diamonds.schema import MEASURES
 from diamonds.streams.learners import Coefficient, Gap, Learner, Report
-from diamonds.streams.price_scores import PriceScores
+from diamonds.streams.science.price_scores import PriceScores
+from diamonds.streams.science.stones import TERMS, features_of, require_columns, write_features
 from diamonds.streams.spec import FeedSpec, Row
-from diamonds.streams.stones import TERMS, features_of, require_columns, write_features
 
 Array = NDArray[np.float64]
 

@@ -21,7 +21,7 @@ from diamonds.streams.live.controls import Controls
 from diamonds.streams.live.door import MOST_BYTES, Door, Refusal, refuse, signed_in
 from diamonds.streams.live.downloads import Downloads
 from diamonds.streams.live.rendering import HERE, SERVICE, Renderer
-from diamonds.streams.runner import Runner
+from diamonds.streams.running.runner import Runner
 from diamonds.streams.spec import FeedSpec
 
 NO_STORE = {"Cache-Control": "no-store"}

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from diamonds.streams.live.door import Refusal
+from diamonds.streams.science.wording import number
 from diamonds.streams.spec import Column, FeedSpec, LearnerEntry, Row
-from diamonds.streams.wording import number
 
 GRADES = ("carat", "cut", "color", "clarity")
 

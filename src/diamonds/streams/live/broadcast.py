@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from diamonds.streams.runner import Runner
-    from diamonds.streams.snapshot import Snapshot
+    from diamonds.streams.running.runner import Runner
+    from diamonds.streams.running.snapshot import Snapshot
 
 logger = logging.getLogger(__name__)
 

@@ -24,7 +24,7 @@ from diamonds.streams.live.rendering import Renderer
 from diamonds.streams.spec import FeedSpec
 
 if TYPE_CHECKING:
-    from diamonds.streams.runner import Runner
+    from diamonds.streams.running.runner import Runner
 
 Given = Mapping[str, Any]
 #: What an error is as a status.

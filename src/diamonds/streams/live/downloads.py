@@ -15,11 +15,11 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from diamonds.streams.live.door import Refusal
-from diamonds.streams.rows_table import RowsTable
+from diamonds.streams.memory.rows_table import RowsTable
 from diamonds.streams.spec import FeedSpec
 
 if TYPE_CHECKING:
-    from diamonds.streams.runner import Runner
+    from diamonds.streams.running.runner import Runner
 
 Lines = Iterable[Mapping[str, Any]]
 #: Rows that are written at once.

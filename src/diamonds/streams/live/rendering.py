@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from diamonds import web
 from diamonds.streams.live import asking, plotly
+from diamonds.streams.science.wording import MINUS, number
 from diamonds.streams.spec import FeedSpec
-from diamonds.streams.wording import MINUS, number
 
 if TYPE_CHECKING:
-    from diamonds.streams.snapshot import Snapshot
+    from diamonds.streams.running.snapshot import Snapshot
 
 HERE = Path(__file__).parent
 #: Where the price service is served, as far as anybody knows.

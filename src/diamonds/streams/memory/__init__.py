@@ -1,0 +1,1 @@
+"""What is remembered of a feed: rows, cursor, state and figures, in one transaction."""

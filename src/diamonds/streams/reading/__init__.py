@@ -1,0 +1,1 @@
+"""What is read from a feed: pages that can be believed, in order."""

@@ -1,0 +1,1 @@
+"""A stream as it runs: read, learned, watched and steered."""
