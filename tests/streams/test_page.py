@@ -152,3 +152,12 @@ def test_a_long_row_is_kept_cut():
 
     assert (len(reject.raw), reject.raw[-1]) == (2001, "…")
     assert reject == Reject(3, "1", f'competence must be a finite number, not "{"x" * 59}…', reject.raw)
+
+
+def test_rows_without_a_key_that_are_alike_are_so_many_rejects():
+    page = page_of(row(1), {"competence": 1}, {"competence": 1}, row(2, competence="x"), row(2, competence="x"))
+
+    keys = [reject.key for reject in page.rejects]
+    assert len(keys) == len(set(keys)) == 3
+    assert sorted(key.startswith("#") for key in keys) == [False, True, True]
+    assert (len(page.rows), page.size) == (1, 5)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -119,7 +120,7 @@ def read_page(spec: FeedSpec, number: int, body: bytes) -> Page:
     return Page(
         number=number,
         rows=tuple(unique),
-        rejects=tuple(sorted(set(rejects), key=lambda reject: (reject.key, reject.raw))),
+        rejects=_told_apart(rejects),
         size=len(items),
         next_page=number + 1 if len(items) >= spec.page_size else number,
         repeated=len(rows) - len({row[spec.key] for row in rows}),
@@ -224,6 +225,19 @@ def _reject(spec: FeedSpec, number: int, item: Any, reason: str) -> Reject:  # n
     holds = type(key) is int and 1 <= key <= MOST_KEY
     name = str(key) if holds else f"#{hashlib.sha256(raw.encode()).hexdigest()[:40]}"
     return Reject(number, name, reason, raw if len(raw) <= MOST_RAW else f"{raw[:MOST_RAW]}…")
+
+
+def _told_apart(rejects: Sequence[Reject]) -> tuple[Reject, ...]:
+    """The rejects in the order of their keys; of rows without a key that are alike, each has a name of its own."""
+    if not rejects:
+        return ()
+    times = Counter(rejects)
+    apart = [
+        replace(reject, key=f"{reject.key}-{number}") if number > 1 else reject
+        for reject, most in times.items()
+        for number in range(1, 1 + (most if reject.key.startswith("#") else 1))
+    ]
+    return tuple(sorted(apart, key=lambda reject: (reject.key, reject.raw)))
 
 
 def _sorted_and_unique(rows: Sequence[dict[str, Any]], spec: FeedSpec) -> list[dict[str, Any]]:
