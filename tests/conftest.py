@@ -1,6 +1,7 @@
 """What several tests share: stones, projects of their own, databases and a running service."""
 
 import shutil
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,12 @@ hypothesis.settings.register_profile("diamonds", deadline=None)
 hypothesis.settings.load_profile("diamonds")
 
 CLASSIC = ROOT / "data/01_raw/appraisals/diamonds.csv"
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C end what tests start: a shell that runs the tests in the background has them ignore it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(optionalhook=True)
