@@ -14,6 +14,13 @@ from diamonds.streams.reading.source import Source
 from feeds import SPEC, Scripted, Told, drawn_feed, ids, paged, read, row, serving
 
 ROWS = [row(number) for number in range(1, 101)]
+ROWS_AND_MORE = [row(number) for number in range(1, 131)]
+
+
+def limited(rows, most=500):
+    """A feed that refuses whoever asks for ever."""
+    feed = Scripted(lambda number: paged(rows, number) if len(feed.asked) < most else Response(status_code=403))
+    return feed
 
 
 @pytest.mark.parametrize("in_flight", [1, 4, 16])
@@ -114,6 +121,41 @@ def test_a_page_that_keeps_changing_is_left_some_time():
     assert told.pauses[:4] == [0.25, 0.5, 1.0, 2.0]
 
 
+def test_a_page_that_is_never_the_same_stalls_the_stream_until_it_is():
+    told, turn = Told(), [0]
+
+    def changing(number):
+        if number == 0 and turn[0] < 25:
+            turn[0] += 1
+            return [row(1, competence=turn[0] / 100), row(1)]
+        return paged(ROWS[:20], number)
+
+    with serving(Scripted(changing).app) as url:
+        assert ids(read(url, told=told, in_flight=1)) == list(range(1, 21))
+
+    assert [(kind, detail.get("why")) for kind, detail in told if kind in {"stall", "recover"}] == [
+        ("stall", "page 0 reads differently each time"),
+        ("recover", None),
+    ]
+    assert told.kinds().index("stall") == 9
+
+
+def test_a_row_that_does_not_hold_is_believed_beside_fields_that_change_with_each_request():
+    served = iter(range(10_000))
+
+    def answer(number):
+        return [each | {"served": next(served)} for each in paged(bad({5}, ROWS[:30]), number)]
+
+    told = Told()
+    with serving(Scripted(answer).app) as url:
+        pages = read(url, told=told)
+
+    (reject,) = pages[0].rejects
+    assert (reject.key, reject.raw) == ("5", '{"id": 5, "competence": "x", "network_ability": -1.0, "promoted": false}')
+    assert len(ids(pages)) == 29
+    assert "stall" not in told.kinds()
+
+
 def test_rows_that_are_removed_behind_the_cursor_while_it_reads_cost_none():
     there = list(ROWS)
 
@@ -151,6 +193,138 @@ def test_where_nothing_was_removed_it_goes_on_where_it_was():
 
     assert (ids(pages), again) == (list(range(91, 101)), [])
     assert min(feed.asked) == 8
+
+
+def bad(keys, rows=ROWS_AND_MORE):
+    return [each | {"competence": "x"} if each["id"] in keys else each for each in rows]
+
+
+def test_a_page_without_a_key_that_holds_stops_nothing():
+    rows = [each | {"id": str(each["id"])} if 51 <= each["id"] <= 60 else each for each in ROWS_AND_MORE]
+    feed, told = limited(rows), Told()
+    with serving(feed.app) as url:
+        pages = read(url, told=told)
+
+    assert ids(pages) == [*range(1, 51), *range(61, 131)]
+    assert sum(len(page.rejects) for page in pages) == 10
+    assert "anchor" not in told.kinds()
+
+
+def test_a_key_far_beyond_the_others_stops_nothing():
+    keys = [each if each != 15 else 1000 for each in range(1, 61)] + list(range(1061, 1131))
+    feed, told = limited([row(key) for key in keys]), Told()
+    with serving(feed.app) as url:
+        pages = read(url, told=told)
+
+    assert sorted(ids(pages)) == sorted(keys)
+    assert "anchor" not in told.kinds()
+
+
+@pytest.mark.parametrize(
+    ("keys", "cursor"),
+    [({99, 100}, Cursor(10, 98)), (set(range(91, 101)), Cursor(10, 90)), ({130}, Cursor(13, 129))],
+)
+def test_rows_that_do_not_hold_before_the_cursor_are_not_taken_for_removed(keys, cursor):
+    told = Told()
+    with serving(limited(bad(keys)).app) as url:
+        pages = read(url, cursor=cursor, told=told)
+
+    assert [page.number for page in pages] == list(range(cursor.page, 13))
+    assert "anchor" not in told.kinds()
+
+
+@pytest.mark.parametrize("keys", [{99, 100}, set(range(91, 101))])
+def test_removed_rows_are_found_among_rows_that_do_not_hold(keys):
+    told = Told()
+    with serving(limited([each for each in bad(keys) if not 11 <= each["id"] <= 25]).app) as url:
+        pages = read(url, cursor=Cursor(10, 101 - len(keys) - 1), told=told)
+
+    assert [each for each in ids(pages) if each > 100] == list(range(101, 131))
+    assert told.kinds().count("anchor") == 1
+
+
+@pytest.mark.parametrize(
+    "once",
+    [ROWS[90:93], ROWS[80:90], [], [*ROWS[90:99], ROWS[99] | {"id": "x"}]],
+    ids=["short", "swapped", "empty", "garbled"],
+)
+def test_a_fault_that_passes_is_not_taken_for_rows_that_were_removed(once):
+    answers, told = {9: [once]}, Told()
+
+    def answer(number):
+        return answers[number].pop() if answers.get(number) else paged(ROWS_AND_MORE, number)
+
+    with serving(Scripted(answer).app) as url:
+        pages = read(url, cursor=Cursor(10, 100), told=told)
+
+    assert [page.number for page in pages] == [10, 11, 12]
+    assert "anchor" not in told.kinds()
+    assert answers == {9: []}
+
+
+@pytest.mark.parametrize("in_flight", [1, 4])
+@pytest.mark.parametrize("asked", [4, 5])
+def test_a_row_that_appears_late_is_read_and_its_gap_told(in_flight, asked):
+    there, told = [each for each in ROWS[:60] if each["id"] != 8], Told()
+
+    def appearing(number):
+        if number == asked:
+            there[:] = ROWS[:60]
+        return paged(there, number)
+
+    with serving(Scripted(appearing).app) as url:
+        pages = read(url, told=told, in_flight=in_flight, until=lambda pages: 8 in ids(pages))
+
+    assert sorted(ids(pages)) == list(range(1, 61))
+    (gap,) = [detail for kind, detail in told if kind == "gap"]
+    assert gap == {
+        "page": 0,
+        "missing": ["8"],
+        "why": "page 0 came without the keys 8: should they appear, they are learned",
+    }
+    (anchor,) = [detail for kind, detail in told if kind == "anchor"]
+    assert anchor["why"].startswith("rows were inserted before the cursor: reading goes back to the first page")
+    assert anchor["found"] == 0
+
+
+@pytest.mark.parametrize("hidden", [{8}, set(range(5, 30))])
+@pytest.mark.parametrize("rows", [57, 60, 61])
+def test_rows_that_appear_late_are_read_also_where_the_end_was_reached(rows, hidden):
+    there, looks, told = [each for each in ROWS[:rows] if each["id"] not in hidden], [], Told()
+
+    def enough(pages):
+        looks.append(1)
+        if len(looks) == 3:
+            there[:] = ROWS[:rows]
+        return len(ids(pages)) == rows or len(looks) > 10
+
+    with serving(Scripted(lambda number: paged(there, number)).app) as url:
+        pages = read(url, told=told, until=enough)
+
+    assert sorted(ids(pages)) == list(range(1, rows + 1))
+    assert "anchor" in told.kinds()
+
+
+def test_rows_that_were_inserted_while_nobody_read_are_read_where_the_last_page_is_known():
+    told = Told()
+    with serving(limited(ROWS_AND_MORE).app) as url:
+        pages = read(url, cursor=Cursor(4, 41, 3), told=told)
+        unmoved = read(url, cursor=Cursor(4, 43, 4), told=told)
+
+    assert ids(pages) == list(range(1, 131))
+    assert [page.number for page in unmoved] == list(range(4, 13))
+    assert told.kinds().count("anchor") == 1
+
+
+def test_of_many_gaps_so_many_are_told_and_of_a_long_one_its_ends():
+    rows = [row(10**6)] + [row(10**6 + 1000 + 2 * number) for number in range(1200)]
+    told = Told()
+    with serving(limited(rows, 10**6).app) as url:
+        assert len(ids(read(url, told=told))) == 1201
+
+    gaps = [detail for kind, detail in told if kind == "gap"]
+    assert gaps[0]["missing"][:2] == ["1000001 to 1000999", "1001001"]
+    assert [len(gaps), gaps[99]["why"].endswith("; further gaps are not told")] == [100, True]
 
 
 def test_no_page_before_the_first_is_ever_asked_for():
@@ -196,18 +370,54 @@ def test_what_is_no_address_is_said():
         PageClient(SPEC, "ftp://x")
 
 
+def paused(answers, draw=lambda least, most: most):
+    """The pauses of a client that is given these answers, then a page."""
+    told, turns = Told(), iter(answers)
+
+    async def asking():
+        async with PageClient(SPEC, url, tell=told, sleep=told.sleep, draw=draw) as client:
+            return await client.fetch(0)
+
+    with serving(Scripted(lambda number: next(turns, paged(ROWS[:10], number))).app) as url:
+        assert asyncio.run(asking()).size == 10
+    return told.pauses
+
+
 @pytest.mark.parametrize(
-    ("header", "least", "most"),
-    [("7", 7, 7), ("9999999", 30, 30), ("Wed, 21 Oct 2015 07:28:00 GMT", 0, 0), ("soon", 0, 0.25)],
+    ("header", "pause"),
+    [("7", 7), ("9999999", 30), ("0", 0.25), ("Wed, 21 Oct 2015 07:28:00 GMT", 0.25), ("soon", 0.25)],
 )
-def test_it_waits_as_long_as_the_feed_asks_for(header, least, most):
-    turns = iter([Response(status_code=503, headers={"Retry-After": header})])
-    told = Told()
+def test_it_waits_as_long_as_the_feed_asks_for_and_never_less_than_it_would_anyway(header, pause):
+    assert paused([Response(status_code=503, headers={"Retry-After": header})]) == [pause]
+
+
+def test_each_pause_is_drawn_from_nothing_to_a_bound_that_doubles():
+    drawn = []
+
+    def draw(least, most):
+        drawn.append((least, most))
+        return most / 3
+
+    pauses = paused([Response(status_code=500)] * 9, draw)
+
+    bounds = [0.25, 0.5, 1, 2, 4, 8, 16, 30, 30]
+    assert drawn == [(0, bound) for bound in bounds]
+    assert pauses == [bound / 3 for bound in bounds]
+
+
+def test_pauses_are_spread():
+    told, turns = Told(), iter([Response(status_code=500)] * 12)
     with serving(Scripted(lambda number: next(turns, paged(ROWS[:10], number))).app) as url:
         read(url, told=told, in_flight=1)
+    pauses = told.pauses
 
-    assert len(told.pauses) == 1
-    assert least <= told.pauses[0] <= most
+    assert len(set(pauses)) == 12
+    assert all(0 <= pause <= 30 for pause in pauses)
+
+
+@pytest.mark.parametrize("status", [408, 425, 429, 500, 599, 204])
+def test_what_may_pass_is_asked_for_again(status):
+    assert len(paused([Response(status_code=status)] * 2)) == 2
 
 
 def test_it_is_stalled_after_five_failures_in_a_row_and_says_when_it_recovers():
@@ -273,7 +483,7 @@ def test_the_end_is_looked_at_less_and_less_often_and_at_once_when_asked():
     assert waits[-1] == 30.0
 
 
-def test_at_the_end_it_is_checked_now_and_then_that_the_feed_is_what_it_was():
+def test_at_an_end_that_is_empty_it_is_checked_that_the_feed_is_what_it_was():
     """Nothing shows at the end itself: a row was removed, and one came in its place."""
     feed = Scripted(lambda number: paged(there, number))
     there = list(ROWS[:20])
@@ -283,13 +493,32 @@ def test_at_the_end_it_is_checked_now_and_then_that_the_feed_is_what_it_was():
         looks.append(1)
         if len(looks) == 5:
             there[:] = [*ROWS[:2], *ROWS[3:21]]  # 3 is gone, 21 has come: 20 rows as before
-        return 21 in ids(pages)
+        return 21 in ids(pages) or len(looks) > 20
 
     with serving(feed.app) as url:
         pages = read(url, until=enough)
 
     assert ids(pages) == list(range(1, 22))
-    assert 95 <= len(looks) <= 105
+    assert len(looks) == 6
+
+
+@pytest.mark.parametrize(("rows", "removed"), [(37, 10), (40, 5), (40, 12)])
+def test_rows_that_come_after_others_were_removed_are_seen_within_a_few_looks(rows, removed):
+    there, looks = list(ROWS[:rows]), []
+
+    def enough(pages):
+        looks.append(1)
+        if len(looks) == 3:
+            there[:] = ROWS[removed:rows]
+        if len(looks) == 5:
+            there[:] = ROWS[removed : rows + 2]
+        return rows + 2 in ids(pages) or len(looks) > 20
+
+    with serving(Scripted(lambda number: paged(there, number)).app) as url:
+        pages = read(url, until=enough)
+
+    assert ids(pages) == list(range(1, rows + 3))
+    assert len(looks) < 10
 
 
 def test_a_page_can_be_read_again():

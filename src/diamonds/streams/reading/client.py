@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from types import TracebackType
@@ -30,6 +30,7 @@ MOST_SAID = 200
 
 Tell = Callable[[str, Mapping[str, Any]], None]
 Sleep = Callable[[float], Awaitable[None]]
+Draw = Callable[[float, float], float]
 
 
 class _TryAgainError(Exception):
@@ -52,7 +53,7 @@ class PageClient:
         retries: How many of them because one before had failed.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - by name
         self,
         spec: FeedSpec,
         url: str | None = None,
@@ -60,6 +61,7 @@ class PageClient:
         connections: int = 1,
         tell: Tell = tell_nobody,
         sleep: Sleep = asyncio.sleep,
+        draw: Draw = random.uniform,
     ) -> None:
         """Ask nothing yet.
 
@@ -69,6 +71,7 @@ class PageClient:
             connections: How many are kept open.
             tell: Hears of retries, of a feed that stalls, and of its recovery.
             sleep: Waits.
+            draw: Draws a pause between two bounds.
 
         Raises:
             ConfigurationError: The address is none of HTTP.
@@ -78,9 +81,10 @@ class PageClient:
             raise ConfigurationError(f"{url or spec.url} is no address of a feed: it begins with http:// or https://")
         self._spec, self._tell, self._sleep = spec, tell, sleep
         self._connections = connections
-        self._random = random.Random()  # noqa: S311 - it spreads requests, it keeps no secret
+        self._draw = draw
         self._session: aiohttp.ClientSession | None = None
-        self._stalled: set[int] = set()
+        self._stalled: set[int] = set()  # the pages that are asked for in vain
+        self._is_told_stalled = False
         self.requests = 0
         self.retries = 0
 
@@ -106,19 +110,24 @@ class PageClient:
         Raises:
             FeedError: The feed refuses it, and would again.
         """
+        try:
+            page = await self._ask_until_it_comes(number)
+        finally:
+            self._stalled.discard(number)
+        self._recovered(number)
+        return page
+
+    async def _ask_until_it_comes(self, number: int) -> Page:
         failures = 0
         while True:
             try:
-                page = await self._ask(number)
+                return await self._ask(number)
             except _TryAgainError as error:
                 failures += 1
                 self.retries += 1
-                pause = self._pause(failures) if error.pause is None else error.pause
+                pause = max(self._pause(failures), error.pause or 0.0)
                 self._tell_of(number, failures, str(error), pause)
                 await self._sleep(pause)
-            else:
-                self._recovered(number)
-                return page
 
     async def _ask(self, number: int) -> Page:
         """Ask once.
@@ -165,7 +174,7 @@ class PageClient:
 
     def _pause(self, failures: int) -> float:
         bound = min(LAST_PAUSE, FIRST_PAUSE * 2 ** min(failures - 1, 10))
-        return self._random.uniform(0, bound)
+        return self._draw(0.0, bound)
 
     def _tell_of(self, number: int, failures: int, why: str, pause: float) -> None:
         told = {"page": number, "why": f"page {number}: {why}", "failures": failures, "pause_seconds": pause}
@@ -174,17 +183,12 @@ class PageClient:
             if not self._stalled:
                 self._tell("stall", told)
             self._stalled.add(number)
+            self._is_told_stalled = True
 
     def _recovered(self, number: int) -> None:
-        if number in self._stalled:
-            self._stalled.discard(number)
-            if not self._stalled:
-                self._tell("recover", {"page": number})
-
-    def give_up(self, numbers: Iterable[int]) -> None:
-        """Count no longer on pages that are not asked for any more."""
-        for number in numbers:
-            self._recovered(number)
+        if self._is_told_stalled and not self._stalled:
+            self._is_told_stalled = False
+            self._tell("recover", {"page": number})
 
 
 async def _body(answer: aiohttp.ClientResponse) -> bytes:

@@ -7,7 +7,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
@@ -35,7 +35,7 @@ class Reject:
         page: The number of its page.
         key: Its key as text, or `#` and a hash of it where it has none that holds.
         reason: What is wrong, in plain words.
-        raw: The row as JSON, cut where it is long.
+        raw: The row as JSON, its fields that the spec names, cut where it is long.
     """
 
     page: int
@@ -64,7 +64,7 @@ class Page:
     size: int
     next_page: int
     repeated: int = 0
-    ignored: int = 0
+    ignored: int = field(default=0, compare=False)
 
     @property
     def is_full(self) -> bool:
@@ -220,7 +220,8 @@ def _shown(value: Any) -> str:  # noqa: ANN401 - whatever came
 
 
 def _reject(spec: FeedSpec, number: int, item: Any, reason: str) -> Reject:  # noqa: ANN401 - whatever came
-    raw = json.dumps(item)
+    kept = {name: item[name] for name in spec.fields if name in item} if type(item) is dict else item
+    raw = json.dumps(kept)
     key = item.get(spec.key) if isinstance(item, dict) else None
     holds = type(key) is int and 1 <= key <= MOST_KEY
     name = str(key) if holds else f"#{hashlib.sha256(raw.encode()).hexdigest()[:40]}"

@@ -9,18 +9,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 
-from diamonds.streams.reading.client import FIRST_PAUSE, PageClient, Sleep, Tell, tell_nobody
+from diamonds.streams.reading.anchor import Anchor
+from diamonds.streams.reading.believing import Believer
+from diamonds.streams.reading.client import PageClient, Sleep, Tell, tell_nobody
 from diamonds.streams.reading.cursor import Cursor
+from diamonds.streams.reading.gaps import Gaps
 from diamonds.streams.reading.page import Page
 from diamonds.streams.spec import FeedSpec
-
-#: A page that looks wrong is believed after so many readings that agree.
-READINGS = 3
-#: So many looks at the end without news, and it is checked that the feed is still what it was before the cursor.
-LOOKS_BETWEEN_CHECKS = 100
-REMOVED = (
-    "rows before the cursor were removed from the feed; what was learned stays, and reading goes on where they end"
-)
 
 
 @dataclass(frozen=True)
@@ -52,15 +47,18 @@ class Source:
             spec: The feed.
             url: Where it is served, if not where the spec says.
             in_flight: How many pages are asked for at once, if not as the spec says.
-            tell: Hears what happens: `retry`, `stall`, `recover`, `reread`, `anchor`, each with its details.
+            tell: Hears what happens: `retry`, `stall`, `recover`, `reread`, `gap`, `anchor`, each with its
+                details.
             sleep: Waits before a page is asked for again.
 
         Raises:
             ConfigurationError: The address is none of HTTP.
         """
-        self._spec, self._tell, self._sleep = spec, tell, sleep
+        self._spec = spec
         self._in_flight = in_flight or spec.in_flight
         self._client = PageClient(spec, url, connections=self._in_flight + 1, tell=tell, sleep=sleep)
+        self._believer = Believer(spec, self._client, tell, sleep)
+        self._anchor, self._gaps = Anchor(spec, self._believer, tell), Gaps(spec, tell)
         self._look = asyncio.Event()
         self.next_look_seconds: float | None = None
 
@@ -95,14 +93,13 @@ class Source:
         Raises:
             FeedError: The feed refuses it.
         """
-        page = await self._client.fetch(number)
-        return await self._believed(page, None)
+        return await self._believer.read(number)
 
     async def pages(self, cursor: Cursor, *, follow: bool) -> AsyncIterator[Page | End]:
         """The pages from the cursor on, each to be learned, in their order.
 
-        Where rows before the cursor were removed from the feed, it begins with an earlier page: rows that were learned
-        already come again.
+        Where rows before the cursor were removed from the feed, or inserted, it goes on with an earlier page: rows that
+        were learned already come again.
 
         Args:
             cursor: Where to go on.
@@ -112,8 +109,11 @@ class Source:
             FeedError: The feed refuses a page.
         """
         reading = _Reading(self._client, self._in_flight)
-        place = Cursor(await self._anchored(cursor), cursor.last_key)
+        self._gaps.begin(cursor)
+        place = await self._anchor.hold(cursor, None)
+        left = cursor if place != cursor else None  # where it was found last that rows had moved
         seen: Page | None = None  # the newest reading of a page that is not full
+        before: Page | None = None  # the page that was given before this one
         looks = 0
         try:
             while True:
@@ -125,31 +125,50 @@ class Source:
                     if not follow:
                         return
                     await self._wait_for_next_look()
-                    if looks % LOOKS_BETWEEN_CHECKS or (found := await self._anchored(place)) == place.page:
-                        continue
-                    place, seen = Cursor(found, place.last_key), None
-                    continue
-                if page.looks_wrong(self._spec.key, place.last_key):
-                    page = await self._believed(page, place.last_key)
-                if self._has_moved(page, seen, place) and (found := await self._anchored(place)) < place.page:
+                else:
+                    page = await self._believed(page, before, place)
+                moved = await self._moved(page, seen, before, place, left)
+                if moved != place:
                     reading.drop()
-                    place, seen = Cursor(found, place.last_key), None
-                    continue
-                if not page.is_full:
-                    reading.drop()
-                seen, is_news = (None if page.is_full else page), page != seen and page.size > 0
-                looks = 0 if is_news else looks
-                place = Cursor(page.next_page, _greatest(page, self._spec.key, place.last_key))
-                if is_news:
-                    self.next_look_seconds = None
-                    yield page
+                    place, left, seen, before = moved, place, None, None
+                elif page != seen:
+                    if not page.is_full:
+                        reading.drop()
+                    self._gaps.note(page, place.last_key)
+                    place = place.after(page, self._spec.key)
+                    seen, before = (None, page) if page.is_full else (page, before)
+                    if page.size:
+                        looks, self.next_look_seconds = 0, None
+                        yield page
         finally:
             reading.drop()
 
-    def _has_moved(self, page: Page, seen: Page | None, place: Cursor) -> bool:
-        """Whether rows before the page may have been removed from the feed."""
-        has_shrunk = seen is not None and page.size < seen.size
-        return has_shrunk or page.begins_late(self._spec.key, place.last_key)
+    async def _believed(self, page: Page, before: Page | None, place: Cursor) -> Page:
+        """A page as it is to be expected after the one before, or else after it was read again."""
+        key = self._spec.key
+        last = max(before.keys(key), default=None) if before else place.last_key
+        return await self._believer.believed(
+            page, lambda read: not read.looks_wrong(key, last) and not _begins_early(read, before, place, key)
+        )
+
+    async def _moved(
+        self, page: Page, seen: Page | None, before: Page | None, place: Cursor, left: Cursor | None
+    ) -> Cursor:
+        """Where to go on, where rows before the page were removed from the feed or inserted; else this place."""
+        key, has_shrunk = self._spec.key, seen is not None and page.size < seen.size
+        if place == left and not has_shrunk:  # it was looked into, and led back here
+            return place
+        if seen is not None and seen.rows and page.rows and page.rows[0][key] < seen.rows[0][key]:
+            return self._gaps.go_back(place)
+        if _begins_early(page, before, place, key):
+            return place if await self._anchor.is_held(place, before) else self._gaps.go_back(place)
+        is_empty_still = page == seen and not page.size
+        if not (has_shrunk or is_empty_still or page.begins_late(key, place.last_key)):
+            return place
+        moved = await self._anchor.hold(place, before)
+        if moved != place:
+            self._gaps.forget()
+        return moved
 
     def _pause(self, looks: int) -> float:
         polling = self._spec.polling
@@ -160,48 +179,6 @@ class Source:
             async with asyncio.timeout(self.next_look_seconds):
                 await self._look.wait()
         self._look.clear()
-
-    async def _believed(self, page: Page, last_key: int | None) -> Page:
-        """A page that looks wrong, read again until it does not, or until enough readings agree."""
-        readings: list[Page] = []
-        pause = FIRST_PAUSE
-        while page.looks_wrong(self._spec.key, last_key):
-            readings.append(page)
-            if readings.count(page) >= READINGS:
-                break
-            if len(readings) > READINGS:  # it keeps changing: it is left some time
-                await self._sleep(pause)
-                pause = min(2 * pause, self._spec.polling.most_seconds)
-                del readings[: -2 * READINGS]
-            self._tell("reread", {"page": page.number, "why": "it looked wrong"})
-            page = await self._client.fetch(page.number)
-        return page
-
-    async def _anchored(self, place: Cursor) -> int:
-        """The page to go on with: the cursor's, or an earlier one where rows before it were removed from the feed."""
-        if place.last_key is None or place.page <= self._spec.first_page:
-            return place.page
-        before = (await self._client.fetch(place.page - 1)).keys(self._spec.key)
-        if place.last_key in before and place.last_key == max(before):
-            return place.page
-        if place.last_key in (await self._client.fetch(place.page)).keys(self._spec.key):
-            return place.page
-        found = await self._page_of(place.last_key, place.page)
-        if found < place.page:
-            self._tell("anchor", {"page": place.page, "found": found, "why": REMOVED})
-        return found
-
-    async def _page_of(self, key: int, most: int) -> int:
-        """The first page, at most `most`, that holds this key or a greater one."""
-        low, high = self._spec.first_page, most
-        while low < high:
-            middle = (low + high) // 2
-            rows = (await self._client.fetch(middle)).rows
-            if not rows or rows[-1][self._spec.key] >= key:
-                high = middle
-            else:
-                low = middle + 1
-        return low
 
 
 class _Reading:
@@ -231,9 +208,7 @@ class _Reading:
         for _, task in self._tasks:
             task.cancel()
             task.add_done_callback(_forget)
-        numbers = [number for number, _ in self._tasks]
         self._tasks.clear()
-        self._client.give_up(numbers)
 
 
 def _forget(task: asyncio.Task[Page]) -> None:
@@ -242,6 +217,10 @@ def _forget(task: asyncio.Task[Page]) -> None:
         task.exception()
 
 
-def _greatest(page: Page, key: str, last_key: int | None) -> int | None:
-    """The greatest key so far, those of rows among them that do not hold: the next page follows on them."""
-    return max([*page.keys(key), *([] if last_key is None else [last_key])], default=None)
+def _begins_early(page: Page, before: Page | None, place: Cursor, key: str) -> bool:
+    """Whether a page begins with a row that was on a page before, as far as is known."""
+    if before is not None and before.rows:
+        last: int | None = before.rows[-1][key]
+    else:
+        last = place.last_key if place.key_page == place.page - 1 else None
+    return bool(page.rows) and last is not None and bool(page.rows[0][key] <= last)

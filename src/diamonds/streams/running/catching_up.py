@@ -33,7 +33,7 @@ def batches(
                 f"{spec.name} is not to be had at {url or spec.url}, {detail['why']};"
                 " start it, or give its address with --params=url=…"
             )
-        if kind == "anchor":
+        if kind in {"anchor", "gap"}:
             logger.warning("%s: %s", spec.name, detail["why"])
 
     with asyncio.Runner() as loop:

@@ -30,7 +30,7 @@ FIRST_TRY_SECONDS, LAST_TRY_SECONDS = 0.25, 30.0
 #: How long a page may take that a person wants read again.
 READ_AGAIN_SECONDS = 30.0
 #: What a source tells that is worth an entry; the rest is counted.
-WORTH_AN_EVENT = frozenset({"stall", "recover", "anchor"})
+WORTH_AN_EVENT = frozenset({"stall", "recover", "anchor", "gap"})
 
 
 class Following:
