@@ -11,7 +11,10 @@ from sqlalchemy import event, text
 from diamonds.config import Settings
 from diamonds.errors import DatabaseError, ModelError, StreamConflictError
 from diamonds.store.database import migrate, open_database
+from diamonds.streams.learners import build
 from diamonds.streams.memory.memory import Memory
+from diamonds.streams.spec import feed
+from project import ROOT
 from streamed import SPEC, Fading, fading, learned, page, pages_of, rows_from
 
 
@@ -67,30 +70,57 @@ def engines(tmp_path_factory):
         engine.dispose()
 
 
-@hypothesis.settings(max_examples=12)
-@hypothesis.given(some.data())
-def test_any_split_into_batches_with_any_stops_between_them_gives_the_same_to_the_last_bit(engines, data):
-    pages = pages_of(rows_from(1, 83))
-    cuts = sorted(data.draw(some.sets(some.integers(1, len(pages) - 1)), "cuts"))
-    engine = engines()
-    memory = memory_of(engine)
+PROMOTIONS = feed(ROOT, "promotions")
 
+
+@some.composite
+def readings(draw):
+    """Pages as a feed may give them one after the other: growing, again, with bad rows, and with rows that changed."""
+    pages, number = [], 0
+    for _ in range(draw(some.integers(2, 12))):
+        number = draw(some.sampled_from([number, number, number, max(0, number - 1), 0]))
+        length = draw(some.sampled_from([10, 10, 10, 0, 3, 7, 9]))
+        kinds = draw(some.lists(some.sampled_from("gggggggbrk"), min_size=length, max_size=length))
+        good, bad = [], []
+        for row, kind in zip(rows_from(10 * number + 1, 10 * number + length), kinds, strict=True):
+            if kind in "gr":
+                good.append(row | {"competence": 0.5} if kind == "r" else row)
+            else:
+                bad.append((str(row["id"]) if kind == "b" else f"#{row['id']}", "no"))
+        pages.append(page(number, good, bad))
+        number = pages[-1].next_page
+    return pages
+
+
+@hypothesis.settings(max_examples=25, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+@hypothesis.given(readings(), some.data())
+def test_any_split_into_batches_with_any_stops_between_them_gives_the_same_to_the_last_bit(engines, pages, data):
+    cuts = sorted(data.draw(some.sets(some.integers(1, len(pages) - 1)), "cuts"))
+    whole, parted = engines(), engines()
+    memory = memory_of(parted, PROMOTIONS, build)
+
+    memory_of(whole, PROMOTIONS, build).commit(pages)
     for start, stop in pairwise([0, *cuts, len(pages)]):
         memory.commit(pages[start:stop])
         if data.draw(some.booleans(), "is stopped"):
-            memory = memory_of(engine)
+            memory = memory_of(parted, PROMOTIONS, build)
 
-    found = learned(engine)
-    assert found["checkpoint"][0]["state"] == {"fading": taught(rows_from(1, 83))}
-    assert found == once(engines)
+    assert learned(parted) == learned(whole)
 
 
-def once(engines, known=[]):  # noqa: B006 - the same for all examples
-    if not known:
-        engine = engines()
-        memory_of(engine).commit(pages_of(rows_from(1, 83)))
-        known.append(learned(engine))
-    return known[0]
+def test_a_row_that_heals_within_a_batch_is_rejected_no_more_as_in_two(engines):
+    rows = rows_from(1, 10)
+    pages = [page(0, rows[:4] + rows[5:7], [("5", "no")]), page(0, rows)]
+    one, two = engines(), engines()
+
+    memory_of(one).commit(pages)
+    memory = memory_of(two)
+    for each in pages:
+        memory.commit([each])
+
+    assert learned(one) == learned(two)
+    assert learned(one)["rejects"] == []
+    assert (memory_of(one).checkpoint.rejected, memory_of(one).checkpoint.revised) == (0, 0)
 
 
 def test_rows_that_are_there_are_not_learned_again_in_the_same_batch_or_a_later_one(memory, database):
@@ -159,27 +189,82 @@ def test_a_rejected_row_read_again_in_vain_stays_counted(memory):
     assert [(each["reason"], each["resolved_at"]) for each in memory.rejects()] == [("still no", None)]
 
 
-def test_a_rejected_row_that_moves_to_an_earlier_page_is_counted_once(memory):
-    rows = rows_from(1, 22)
-    memory.commit([*pages_of(rows[:10]), page(1, rows[10:19], [("20", "no")])])
+FAR = 1_800_000_000_000_000_000
 
-    memory.commit([page(0, [*rows[1:10], rows[10]]), page(1, rows[11:19] + rows[20:21], [("20", "no")])])
-    memory.commit([page(0, rows[2:12]), page(1, rows[12:19] + rows[20:22], [("20", "no")])])
+
+@pytest.mark.parametrize("far", [0, FAR])
+def test_a_rejected_row_that_moves_to_an_earlier_page_is_counted_once(memory, far):
+    rows = [row | {"id": far + row["id"]} for row in rows_from(1, 22)]
+    bad = [(str(far + 20), "no")]
+    memory.commit([*pages_of(rows[:10]), page(1, rows[10:19], bad)])
+
+    memory.commit([page(0, [*rows[1:10], rows[10]]), page(1, rows[11:19] + rows[20:21], bad)])
+    memory.commit([page(0, rows[2:12]), page(1, rows[12:19] + rows[20:22], bad)])
 
     assert (memory.checkpoint.rejected, memory.checkpoint.rows) == (1, 21)
-    assert [(each["page"], each["key"]) for each in memory.rejects()] == [(1, "20")]
+    assert [(each["page"], each["key"]) for each in memory.rejects()] == [(1, str(far + 20))]
 
-    memory.commit([page(0, [*rows[8:17]], [("20", "no")]), page(1, rows[20:22])])
+    memory.commit([page(0, [*rows[8:17]], bad), page(1, rows[20:22])])
 
     assert memory.checkpoint.rejected == 1
-    assert [(each["page"], each["key"], each["resolved_at"]) for each in memory.rejects()] == [(0, "20", None)]
+    assert [(each["page"], each["key"], each["resolved_at"]) for each in memory.rejects()] == [(0, str(far + 20), None)]
 
 
-def test_a_bad_reading_of_a_row_that_was_learned_does_not_count_it_twice(memory):
-    rows = rows_from(1, 10)
+def test_a_rejected_row_that_moves_back_to_where_it_was_is_counted_once(memory):
+    rows = rows_from(1, 30)
+    memory.commit([page(0, rows[:9], [("10", "no")])])
+    memory.commit([page(0, rows[:10])])
+    memory.commit([page(1, rows[11:20], [("11", "no")])])
+    memory.commit([page(0, rows[1:10], [("11", "no")])])
+    memory.commit([page(0, rows[:10]), page(1, rows[11:20], [("11", "no")])])
+
+    open_ones = [(each["page"], each["key"]) for each in memory.rejects() if each["resolved_at"] is None]
+    assert (memory.checkpoint.rows, memory.checkpoint.rejected) == (19, 1)
+    assert len(open_ones) == 1
+    assert memory_of(memory._engine).checkpoint.rejected == 1
+
+
+@pytest.mark.parametrize("far", [0, FAR])
+def test_a_bad_row_that_slips_to_a_page_that_is_not_read_again_stays_counted(memory, far):
+    rows = [row | {"id": far + row["id"]} for row in rows_from(1, 31)]
+    bad = [(str(far + 21), "no")]
+    memory.commit([*pages_of(rows[:20]), page(2, rows[21:30], bad)])
+
+    memory.commit([page(2, rows[21:31])])  # a row before was removed: 21 is on page 1 now
+
+    assert (memory.checkpoint.rows, memory.checkpoint.rejected) == (30, 1)
+    memory.commit([page(2, [*rows[20:21], *rows[21:30]])])
+    assert (memory.checkpoint.rows, memory.checkpoint.rejected) == (31, 0)
+
+
+def test_a_bad_row_is_gone_where_its_page_goes_around_it(memory):
+    rows = rows_from(1, 11)
+    memory.commit([page(0, rows[:4] + rows[5:10], [("5", "no"), ("#f00", "no")], size=10)])
+    assert memory.checkpoint.rejected == 2
+
+    memory.commit([page(0, rows[:4] + rows[5:11])])
+
+    assert (memory.checkpoint.rows, memory.checkpoint.rejected) == (10, 0)
+
+
+def test_a_revision_that_moves_to_another_page_is_counted_once(memory):
+    rows = rows_from(1, 20)
+    memory.commit(pages_of(rows))
+    revised = [*rows[10:14], rows[14] | {"competence": 9.5}, *rows[15:20]]
+
+    memory.commit([page(1, revised)])
+    memory.commit([page(0, revised)])
+
+    assert memory.checkpoint.revised == 1
+    assert [(each["page"], each["key"]) for each in memory.rejects()] == [(0, "15")]
+
+
+@pytest.mark.parametrize("far", [0, FAR])
+def test_a_bad_reading_of_a_row_that_was_learned_does_not_count_it_twice(memory, far):
+    rows = [row | {"id": far + row["id"]} for row in rows_from(1, 10)]
     memory.commit([page(0, rows)])
 
-    memory.commit([page(0, rows[1:], [("1", "competence is no number")])])
+    memory.commit([page(0, rows[1:], [(str(far + 1), "competence is no number")])])
 
     assert (memory.checkpoint.rows, memory.checkpoint.rejected, memory.checkpoint.revised) == (10, 0, 1)
 
@@ -407,6 +492,15 @@ def test_the_history_keeps_each_of_200_batches_then_one_a_hundredth_more_rows_an
     assert kept[200:] == [*range(2020, 2600, 30), 2600]
     memory.reset(keep_rows=True)
     assert [each["rows"] for each in memory.history()] == kept
+
+
+def test_the_history_is_bounded_also_while_no_row_is_learned(engines):
+    memory = memory_of(engines())
+    for number in range(320):
+        memory.commit([page(number, [], [(str(10 * number + each), "no") for each in range(1, 11)])])
+
+    assert memory.checkpoint.rejected == 3200
+    assert len(memory.history()) <= 201
 
 
 def test_a_durable_database_waits_for_the_disk(tmp_path):

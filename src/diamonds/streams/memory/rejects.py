@@ -11,9 +11,9 @@ from typing import Any
 from sqlalchemy import Connection, func, insert, or_, select, update
 
 from diamonds.store.tables import StreamReject
-from diamonds.streams.memory.sifting import REVISED, Sifted, is_key
+from diamonds.streams.memory.sifting import REVISED, Sifted
 from diamonds.streams.memory.texts import storable
-from diamonds.streams.reading.page import Page, Reject
+from diamonds.streams.reading.page import Page, Reject, is_key
 
 #: Characters of a row, and of its key, that are kept.
 LONGEST_RAW, LONGEST_KEY = 2_000, 64
@@ -57,7 +57,8 @@ class RejectBook:
         for row in sifted.revised:
             raw = json.dumps(row)
             self._keep(Reject(page.number, str(row[key]), REVISED, raw), counted=False, now=now)
-        self._settle(page.number, {storable(reject.key, LONGEST_KEY) for reject in page.rejects}, sifted, key, now)
+        rejected = {storable(reject.key, LONGEST_KEY) for reject in page.rejects}
+        self._settle(page, rejected, {str(row[key]) for row in sifted.new}, key, now)
 
     def write(self) -> None:
         """Write what changed."""
@@ -80,7 +81,7 @@ class RejectBook:
 
     def _keep(self, reject: Reject, *, counted: bool, now: datetime) -> None:
         key = storable(reject.key, LONGEST_KEY)
-        kept = self._find(reject.page, key)
+        kept = self._find(reject.page, key, counted=counted, now=now)
         self._count(kept, -1)
         said = {"reason": storable(reject.reason), "raw": storable(reject.raw, LONGEST_RAW), "counted": counted}
         if kept is None:
@@ -91,25 +92,36 @@ class RejectBook:
             kept.counted, kept.is_open = counted, True
         self._count(kept, 1)
 
-    def _find(self, page: int, key: str) -> _Kept | None:
+    def _find(self, page: int, key: str, *, counted: bool, now: datetime) -> _Kept | None:
         """What is kept of this row: where rows before it were removed, it is now on another page."""
         here = self._kept.get((page, key))
-        if here is None and is_key(key):
-            elsewhere = [each for each in self._kept.values() if each.key == key and each.is_open and each.counted]
-            for moved in elsewhere[:1]:
-                here = self._kept[page, key] = self._kept.pop((moved.page, key))
-                here.page = page
+        if not is_key(key) or (here is not None and here.is_open):
+            return here
+        for moved in [each for each in self._kept.values() if each.key == key and each.is_open]:
+            if moved.counted != counted:
+                continue
+            if here is not None:  # its place is taken by what was settled there
+                self._close(moved, now)
+                continue
+            here = self._kept[page, key] = self._kept.pop((moved.page, key))
+            here.page = page
         return here
 
-    def _settle(self, page: int, rejected: set[str], sifted: Sifted, key: str, now: datetime) -> None:
+    def _settle(self, page: Page, rejected: set[str], learned: set[str], key: str, now: datetime) -> None:
         """Settle what was rejected before and is no more: it was learned, or is gone from its page."""
-        learned = {str(row[key]) for row in sifted.new}
+        keys = page.keys(key)
+        least, most = min(keys, default=0), max(keys, default=0)
         for kept in self._kept.values():
-            is_settled = kept.key in learned or (kept.page == page and kept.key not in rejected)
-            if kept.is_open and kept.counted and is_settled:
-                self._count(kept, -1)
-                kept.is_open = False
-                kept.values = (kept.values or {}) | {"resolved_at": now}
+            is_gone = kept.page == page.number and kept.key not in rejected
+            if is_gone and is_key(kept.key):  # it may have moved to another page, unless this one goes around it
+                is_gone = least <= int(kept.key) <= most
+            if kept.is_open and kept.counted and (is_gone or kept.key in learned):
+                self._close(kept, now)
+
+    def _close(self, kept: _Kept, now: datetime) -> None:
+        self._count(kept, -1)
+        kept.is_open = False
+        kept.values = (kept.values or {}) | {"resolved_at": now}
 
     def _count(self, kept: _Kept | None, by: int) -> None:
         if kept is not None and kept.is_open:

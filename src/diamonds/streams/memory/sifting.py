@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from diamonds.streams.reading.page import Page
+from diamonds.streams.reading.page import Page, is_key
 from diamonds.streams.spec import Row
 
 REVISED = "it was learned with other values before, and is not learned again"
@@ -36,11 +36,6 @@ def keys_to_ask_for(pages: Sequence[Page], key: str, last_key: int | None) -> se
     keys = {row[key] for page in pages for row in page.rows}
     keys |= {int(reject.key) for page in pages for reject in page.rejects if is_key(reject.key)}
     return {each for each in keys if each <= last_key}
-
-
-def is_key(text: str) -> bool:
-    """Whether a rejected row is named by its key, and not by a hash because it has none."""
-    return text.isascii() and text.isdecimal() and len(text) < len(str(2**63))
 
 
 def sift(

@@ -41,4 +41,4 @@ class Thinning:
 
 
 def _lasts(before: Sequence[Entry], rows: int) -> bool:
-    return len(before) < ALL_UNTIL or rows >= before[-1].rows * GROWTH
+    return len(before) < ALL_UNTIL or (rows > before[-1].rows and rows >= before[-1].rows * GROWTH)

@@ -102,8 +102,9 @@ class Transaction:
         keys = {str(row[self.spec.key]) for each in sifted for row in (*each.new, *each.revised)}
         keys |= {reject.key for each in sifted for reject in each.page.rejects}
         book = RejectBook(connection, self.spec.name, [each.page for each in sifted], keys)
-        known = set(there)
+        known = set(there).difference(row[self.spec.key] for each in sifted for row in each.new)
         for each in sifted:
+            known.update(row[self.spec.key] for row in each.new)
             book.enter(each, known, self.spec.key, now)
         book.write()
         return book.counted, book.revised

@@ -73,7 +73,7 @@ class Page:
 
     def keys(self, key: str) -> list[int]:
         """The keys of its rows, those that do not hold among them."""
-        rejected = [int(reject.key) for reject in self.rejects if not reject.key.startswith("#")]
+        rejected = [int(reject.key) for reject in self.rejects if is_key(reject.key)]
         return [row[key] for row in self.rows] + rejected
 
     def looks_wrong(self, key: str, last_key: int | None) -> bool:
@@ -93,6 +93,11 @@ class Page:
     def begins_late(self, key: str, last_key: int | None) -> bool:
         """Whether rows between the last key and this page are missing."""
         return bool(self.rows) and last_key is not None and bool(self.rows[0][key] > last_key + 1)
+
+
+def is_key(text: str) -> bool:
+    """Whether a row that does not hold is named by its key, and not by a hash because it has none."""
+    return text.isascii() and text.isdecimal() and len(text) <= len(str(MOST_KEY))
 
 
 def read_page(spec: FeedSpec, number: int, body: bytes) -> Page:
