@@ -210,18 +210,19 @@ def test_a_rejected_row_that_moves_to_an_earlier_page_is_counted_once(memory, fa
     assert [(each["page"], each["key"], each["resolved_at"]) for each in memory.rejects()] == [(0, str(far + 20), None)]
 
 
-def test_a_rejected_row_that_moves_back_to_where_it_was_is_counted_once(memory):
+def test_a_rejected_row_that_was_gone_and_comes_back_on_two_pages_in_turn_is_counted_once(memory, database):
     rows = rows_from(1, 30)
-    memory.commit([page(0, rows[:9], [("10", "no")])])
-    memory.commit([page(0, rows[:10])])
-    memory.commit([page(1, rows[11:20], [("11", "no")])])
-    memory.commit([page(0, rows[1:10], [("11", "no")])])
-    memory.commit([page(0, rows[:10]), page(1, rows[11:20], [("11", "no")])])
+    bad = [("11", "no")]
+    there = page(1, [rows[9], *rows[11:19]], bad)
+    memory.commit([page(0, rows[:9], [("10", "no")]), there])
+    memory.commit([page(1, [rows[9], *rows[11:20]])])
 
-    open_ones = [(each["page"], each["key"]) for each in memory.rejects() if each["resolved_at"] is None]
+    memory.commit([page(0, rows[1:10], bad)])
+    memory.commit([there])
+
     assert (memory.checkpoint.rows, memory.checkpoint.rejected) == (19, 1)
-    assert len(open_ones) == 1
-    assert memory_of(memory._engine).checkpoint.rejected == 1
+    assert [each["page"] for each in memory.rejects() if each["resolved_at"] is None] == [1]
+    assert memory_of(database).checkpoint.rejected == 1
 
 
 @pytest.mark.parametrize("far", [0, FAR])
@@ -366,6 +367,25 @@ def test_of_two_writers_the_second_is_refused_and_what_is_learned_is_as_if_one_h
     assert learned(database) == before
     one.commit(pages_of(rows[30:], first=3))
     assert learned(database)["checkpoint"][0]["state"]["fading"] == taught(rows)
+
+
+def test_pages_that_do_not_follow_the_checkpoint_are_refused(memory, database):
+    memory.commit(pages_of(rows_from(1, 20)))
+    before = learned(database)
+
+    with pytest.raises(StreamConflictError, match="another process learns from promotions"):
+        memory.commit(pages_of(rows_from(101, 120), first=10))
+
+    assert learned(database) == before
+    assert memory.commit(pages_of(rows_from(21, 30), first=2)).checkpoint.rows == 30
+
+
+@pytest.mark.parametrize(("rows", "cursor"), [(37, (3, 37, 3)), (40, (4, 40, 3))])
+def test_the_cursor_says_on_which_page_the_last_key_was(memory, database, rows, cursor):
+    memory.commit(pages_of(rows_from(1, rows)))
+
+    for checkpoint in (memory.checkpoint, memory_of(database).checkpoint):
+        assert (checkpoint.cursor.page, checkpoint.cursor.last_key, checkpoint.cursor.key_page) == cursor
 
 
 def test_a_learner_that_fails_takes_the_batch_with_it(database):

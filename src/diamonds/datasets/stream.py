@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -16,7 +16,7 @@ from diamonds.streams.spec import FeedSpec, feed
 
 if TYPE_CHECKING:
     from diamonds.streams.memory.memory import Memory
-    from diamonds.streams.reading.page import Page
+    from diamonds.streams.running.catching_up import Batch
 
 
 class _Streamed:
@@ -43,7 +43,7 @@ class _Streamed:
         return Memory(engine, self.spec, make_learners=learners, code_version=code_version(self._project))
 
 
-class FeedDataset(AbstractDataset[NoReturn, "Iterator[Sequence[Page]]"]):
+class FeedDataset(AbstractDataset[NoReturn, "Iterator[Batch]"]):
     """A feed from where it was learned last to its end: loading gives its batches, each read when it is wanted."""
 
     def __init__(
@@ -67,7 +67,7 @@ class FeedDataset(AbstractDataset[NoReturn, "Iterator[Sequence[Page]]"]):
         self.metadata = metadata
         self._feed, self._url, self._pages_a_batch, self._path = feed, url, pages_a_batch, path
 
-    def load(self) -> Iterator[Sequence[Page]]:
+    def load(self) -> Iterator[Batch]:
         """Begin to read where the checkpoint is.
 
         Raises:
@@ -75,11 +75,14 @@ class FeedDataset(AbstractDataset[NoReturn, "Iterator[Sequence[Page]]"]):
             StreamConflictError: What was learned is of another configuration.
         """
         from diamonds.streams.reading.source import Source
-        from diamonds.streams.running.catching_up import batches
+        from diamonds.streams.running.catching_up import Batch, batches
 
         streamed = _Streamed(self._path, self._feed)
-        cursor = streamed.memory.look().cursor
-        return batches(streamed.spec, cursor, url=self._url, pages_a_batch=self._pages_a_batch, make_source=Source)
+        begun = streamed.memory.look()
+        read = batches(
+            streamed.spec, begun.cursor, url=self._url, pages_a_batch=self._pages_a_batch, make_source=Source
+        )
+        return (Batch(begun.version, pages) for pages in read)
 
     def save(self, data: NoReturn) -> None:  # noqa: ARG002 - Kedro's signature
         """Refuse: a feed is only read."""
@@ -89,7 +92,7 @@ class FeedDataset(AbstractDataset[NoReturn, "Iterator[Sequence[Page]]"]):
         return {"feed": self._feed, "url": self._url}
 
 
-class StreamDataset(AbstractDataset["Sequence[Page]", dict[str, Any]]):
+class StreamDataset(AbstractDataset["Batch", dict[str, Any]]):
     """What was learned from a feed: a batch is saved with all that it teaches, or not at all."""
 
     def __init__(self, *, feed: str, path: str = ".", metadata: dict[str, Any] | None = None) -> None:
@@ -105,17 +108,21 @@ class StreamDataset(AbstractDataset["Sequence[Page]", dict[str, Any]]):
         at = checkpoint.updated_at.isoformat()
         return {"feed": self._feed, "updated_at": at} | {fact: getattr(checkpoint, fact) for fact in facts}
 
-    def save(self, data: Sequence[Page]) -> None:
+    def save(self, data: Batch) -> None:
         """Learn a batch that follows the checkpoint.
 
         Raises:
-            StreamConflictError: Another process learns from this feed; nothing was saved.
+            StreamConflictError: Another process learns from this feed, or has since the batch was begun to be read;
+                nothing was saved.
             DatabaseError: The database took nothing.
         """
+        from diamonds.streams.memory.checkpoint import conflict
+
         memory = self._streamed.memory
-        if not memory.is_open:
-            memory.open()
-        memory.commit(data)
+        if not memory.is_open and memory.open().version != data.version:
+            self.release()
+            raise conflict(self._feed)
+        memory.commit(data.pages)
 
     def _release(self) -> None:
         self._streamed = _Streamed(self._path, self._feed)

@@ -1,11 +1,14 @@
 """`kedro run --pipelines=streaming`: it catches up with a feed and stops."""
 
 import json
+from collections import deque
 
 import pytest
+from kedro.io import DatasetError
+from starlette.responses import Response
 
 from diamonds.datasets import FeedDataset, StreamDataset
-from diamonds.errors import FeedError
+from diamonds.errors import FeedError, StreamConflictError
 from diamonds.store.database import open_database, require_current
 from diamonds.streams.feeding.generators import employees
 from diamonds.streams.memory.memory import Memory
@@ -88,6 +91,57 @@ def test_a_run_fails_in_plain_words_while_another_process_learns(project):
     assert done.returncode == 1
     assert "another process learns from promotions" in done.stderr + done.stdout
     assert answer.other.checkpoint.rows == 600
+
+
+@pytest.fixture
+def datasets(project, monkeypatch):
+    """Makes the feed and the stream of a project."""
+    monkeypatch.chdir(project.folder)
+    monkeypatch.setenv("DIAMONDS_DATABASE_URL", f"sqlite:///{project.folder}/data/diamonds.db")
+
+    def make(url, pages_a_batch=50):
+        return FeedDataset(feed="promotions", url=url, pages_a_batch=pages_a_batch), StreamDataset(feed="promotions")
+
+    return make
+
+
+@pytest.mark.parametrize("other", ["a commit", "a reset"])
+def test_a_batch_that_was_read_before_another_process_wrote_is_refused(project, datasets, other):
+    rows = employees("sum", 3, 0, 300)
+    live, engine = remembered(project)
+    live.open()
+    live.commit(pages_of(rows[:100]))
+    with serving(Scripted(paged(rows)).app) as url:
+        read, stream = datasets(url)
+        batches = read.load()
+        if other == "a commit":
+            live.commit(pages_of(rows[100:250], first=10))
+        else:
+            live.reset(keep_rows=False)
+        before = learned(engine)
+        with pytest.raises(DatasetError, match="another process learns from promotions") as refusal:
+            stream.save(next(batches))
+        batches.close()
+
+    assert isinstance(refusal.value.__cause__, StreamConflictError)
+    assert learned(engine) == before
+    live.commit(pages_of(rows[250:260], first=25) if other == "a commit" else pages_of(rows[:10]))
+    engine.dispose()
+
+
+@pytest.mark.parametrize("pages", [1, 3, 50])
+def test_pages_that_came_before_a_refusal_are_learned(datasets, pages):
+    rows = employees("sum", 3, 0, 60)
+
+    def answer(number):
+        return Response(status_code=403) if number == 4 else paged(rows)(number)
+
+    with serving(Scripted(answer).app) as url:
+        read, stream = datasets(url, pages)
+        with pytest.raises(FeedError, match="answers 403"):
+            deque(map(stream.save, read.load()), maxlen=0)
+
+    assert stream.load()["rows"] == 40
 
 
 def test_a_feed_that_is_not_there_is_an_error_and_not_waited_for(project, monkeypatch):

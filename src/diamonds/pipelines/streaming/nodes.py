@@ -1,15 +1,15 @@
 """Learning from a feed to its end: what reads it and what remembers it is the datasets' part."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
-from diamonds.streams.reading.page import Page
+from diamonds.streams.running.catching_up import Batch
 
 logger = logging.getLogger(__name__)
 
 
-def learn(feed: Iterator[Sequence[Page]]) -> Iterator[Sequence[Page]]:
+def learn(feed: Iterator[Batch]) -> Iterator[Batch]:
     """The batches of the feed, each of which is learned as it is saved, before the next one is read."""
     yield from feed
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -37,6 +37,7 @@ class Checkpoint:
         statistics: By learner, scores among them.
         updated_at: When it was written.
         code_version: By which code.
+        key_page: The page on which the greatest key was learned; None where it is not known.
     """
 
     version: int
@@ -49,11 +50,12 @@ class Checkpoint:
     statistics: Mapping[str, Any]
     updated_at: datetime
     code_version: str | None = None
+    key_page: int | None = field(default=None, compare=False)
 
     @property
     def cursor(self) -> Cursor:
         """Where to read on."""
-        return Cursor(self.page, self.last_key)
+        return Cursor(self.page, self.last_key, self.key_page)
 
 
 def begin(connection: Connection, spec: FeedSpec) -> None:

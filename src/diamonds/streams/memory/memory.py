@@ -113,10 +113,12 @@ class Memory:
         """Learn pages that follow the checkpoint, and remember their rows and all that was learned, or nothing.
 
         Raises:
-            StreamConflictError: Another process learns from this feed.
+            StreamConflictError: Another process learns from this feed, or the pages do not follow the checkpoint.
             DatabaseError: The database took nothing.
         """
         before = self.checkpoint
+        if pages and pages[0].number > before.page:
+            raise checkpoints.conflict(self._spec.name)
         return self._write(pages, page=pages[-1].next_page if pages else before.page)
 
     def read_again(self, page: Page) -> Committed:
@@ -233,7 +235,8 @@ class Memory:
 
     def _read(self, connection: Connection) -> tuple[Checkpoint, dict[str, Any]]:
         _, revised = rejects.counts(connection, self._spec.name)
-        return checkpoints.read(connection, self._spec, revised)
+        found, state = checkpoints.read(connection, self._spec, revised)
+        return replace(found, key_page=self._table.page_of(connection, found.last_key)), state
 
     def _load(self, learners: Mapping[str, Learner], state: Mapping[str, Any], rows: int) -> None:
         """Give each learner what it had learned: its state, or where that cannot be saved, the rows once more."""

@@ -93,6 +93,11 @@ class RowsTable:
             found.update({row[0]: dict(zip(self.fields, row, strict=True)) for row in connection.execute(some)})
         return found
 
+    def page_of(self, connection: Connection, key: int | None) -> int | None:
+        """The page on which a row was learned; None where it was not."""
+        found: int | None = connection.execute(select(self._table.c.page).where(self._key == key)).scalar()
+        return found
+
     def newest(self, connection: Connection, most: int) -> list[tuple[Any, ...]]:
         """The fields of the newest rows, the last one last."""
         found = connection.execute(select(*self._asked).order_by(self._position.desc()).limit(most))

@@ -69,10 +69,12 @@ class Transaction:
         new = [row for each in sifted for row in each.new]
         self.table.insert(connection, _with_pages(sifted), before.rows, now)
         rejected, revised = self._enter_rejects(connection, sifted, there, before, now)
+        last_key, key_page = _greatest(before, sifted, self.spec.key)
         after = replace(
             before,
             page=page,
-            last_key=_greatest(before.last_key, (row[self.spec.key] for row in new)),
+            last_key=last_key,
+            key_page=key_page,
             rows=before.rows + len(new),
             rejected=before.rejected + rejected,
             revised=before.revised + revised,
@@ -131,5 +133,10 @@ def _with_pages(sifted: Iterable[Sifted]) -> Iterable[tuple[int, Row]]:
     return ((each.page.number, row) for each in sifted for row in each.new)
 
 
-def _greatest(before: int | None, keys: Iterable[int]) -> int | None:
-    return max((*keys, *([] if before is None else [before])), default=None)
+def _greatest(before: Checkpoint, sifted: Iterable[Sifted], key: str) -> tuple[int | None, int | None]:
+    """The greatest key, and its page."""
+    found = before.last_key, before.key_page
+    for each in sifted:
+        if each.new and (found[0] is None or each.new[-1][key] > found[0]):
+            found = each.new[-1][key], each.page.number
+    return found

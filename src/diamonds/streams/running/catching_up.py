@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from diamonds.errors import FeedError
@@ -18,13 +19,27 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class Batch:
+    """Pages to be learned together.
+
+    Attributes:
+        version: Of the checkpoint from which they were read on.
+        pages: In their order.
+    """
+
+    version: int
+    pages: Sequence[Page]
+
+
 def batches(
     spec: FeedSpec, cursor: Cursor, *, url: str | None, pages_a_batch: int, make_source: Callable[..., Source]
 ) -> Iterator[list[Page]]:
     """The pages from the cursor to the end, so many at once.
 
     Raises:
-        FeedError: The feed refuses a page, or does not answer for a while: nobody watches, so it is not waited for.
+        FeedError: After the pages that came before: the feed refuses a page, or does not answer for a while, for nobody
+            watches, so that it is not waited for.
     """
 
     def hear(kind: str, detail: Mapping[str, Any]) -> None:
@@ -41,18 +56,28 @@ def batches(
         loop.run(source.__aenter__())
         items = source.pages(cursor, follow=False)
         try:
-            while batch := loop.run(_next(items, pages_a_batch)):
-                yield batch
+            error: FeedError | None = None
+            while error is None:
+                batch, error = loop.run(_next(items, pages_a_batch))
+                if batch:
+                    yield batch
+                elif error is None:
+                    return
+            raise error
         finally:
             loop.run(source.__aexit__(None, None, None))
 
 
-async def _next(items: AsyncIterator[Page | End], most: int) -> list[Page]:
+async def _next(items: AsyncIterator[Page | End], most: int) -> tuple[list[Page], FeedError | None]:
+    """The pages of a batch, and what went wrong after them."""
     batch: list[Page] = []
-    async for item in items:
-        if not isinstance(item, Page):
-            break
-        batch.append(item)
-        if len(batch) == most:
-            break
-    return batch
+    try:
+        async for item in items:
+            if not isinstance(item, Page):
+                break
+            batch.append(item)
+            if len(batch) == most:
+                break
+    except FeedError as error:
+        return batch, error
+    return batch, None
