@@ -1,5 +1,6 @@
 """The runner: what it learns, in which state it is and says so, and that it does what a person wants."""
 
+import asyncio
 import json
 import sqlite3
 import threading
@@ -8,14 +9,18 @@ import psutil
 import pytest
 from sqlalchemy import event, text
 from sqlalchemy.exc import OperationalError
+from starlette.responses import PlainTextResponse, Response
 
 from diamonds.config import Settings
 from diamonds.errors import ConfigurationError, FeedError, StreamConflictError, UntaughtError
 from diamonds.store.database import migrate, open_database
 from diamonds.streams.learners import build
 from diamonds.streams.memory.memory import Memory
+from diamonds.streams.reading.source import Source
 from diamonds.streams.running.runner import Runner
 from diamonds.streams.spec import FeedSpec
+from feeds import Scripted, paged, serving
+from feeds import row as employee
 from streamed import SPEC, Fading, Shelf, fading, learned, pages_of, rows_from, status, until
 
 
@@ -24,6 +29,16 @@ def taught(rows):
     for row in rows:
         learner.learn(row)
     return learner.dump()
+
+
+STALLED = "the feed does not answer as it should; page 0: it answered 500"
+
+
+class Web:
+    """Makes real sources, whose pauses are short."""
+
+    def source(self, spec, url, **wishes):
+        return Source(spec, url, sleep=lambda seconds: asyncio.sleep(0.001), **wishes)
 
 
 class Gated(Fading):
@@ -211,6 +226,80 @@ def test_a_feed_that_cannot_be_read_fails_with_its_words_until_it_is_started_aga
     assert seen["reason"] == "http://127.0.0.1:5000/api/v1/data answers 403 Forbidden: ask for access"
     assert until(runner, status("caught up"))["rows"] == 50
     assert kinds(runner) == ["fail", "start"]
+
+
+def refusing(number):
+    return PlainTextResponse("no key", 403) if number == 4 else paged([employee(each) for each in range(1, 61)], number)
+
+
+@pytest.mark.parametrize("pages", [1, 3, 50])
+def test_pages_that_came_before_a_refusal_are_learned(running, pages):
+    with serving(Scripted(refusing).app) as url:
+        runner = running(Web(), url=url, pages_a_batch=pages)
+        seen = until(runner, status("failed"))
+
+    assert (seen["rows"], seen["page"]) == (40, 4)
+    assert "answers 403: no key" in seen["reason"]
+
+
+def test_a_feed_that_fails_for_ever_stalls_the_stream_again_after_a_pause(running):
+    with serving(Scripted(lambda number: Response(status_code=500)).app) as url:
+        runner = running(Web(), url=url)
+        first = until(runner, status("stalled"))
+        runner.pause()
+        until(runner, status("paused"))
+        runner.start()
+        again = until(runner, status("stalled"))
+
+    assert first["reason"] == again["reason"] == STALLED
+    assert kinds(runner) == ["stall", "pause", "start", "stall"]
+
+
+def test_a_feed_that_comes_back_after_a_pause_recovers(running):
+    is_down = threading.Event()
+    is_down.set()
+
+    def answer(number):
+        return (
+            Response(status_code=500) if is_down.is_set() else paged([employee(each) for each in range(1, 26)], number)
+        )
+
+    with serving(Scripted(answer).app) as url:
+        runner = running(Web(), url=url)
+        until(runner, status("stalled"))
+        runner.pause()
+        until(runner, status("paused"))
+        is_down.clear()
+        runner.start()
+        last = until(runner, status("caught up"))
+
+    assert last["rows"] == 25
+    assert kinds(runner) == ["stall", "pause", "start", "recover"]
+
+
+@pytest.mark.parametrize("number", [-1, 10**6, 10**30])
+def test_a_page_that_was_not_read_is_not_read_again(running, number):
+    feed = Scripted(lambda number: paged([employee(each) for each in range(1, 26)], number))
+    with serving(feed.app) as url:
+        runner = running(Web(), url=url)
+        until(runner, status("caught up"))
+        with pytest.raises(FeedError) as refusal:
+            runner.read_again(number, "5")
+
+    assert str(refusal.value) == (f"page {number} of promotions was not read yet: pages 0 to 2 can be read again")
+    assert set(feed.asked) <= set(range(8))
+
+
+def test_a_gap_is_an_event(running):
+    with serving(
+        Scripted(lambda number: paged([employee(each) for each in range(1, 27) if each != 8], number)).app
+    ) as url:
+        runner = running(Web(), url=url)
+        until(runner, status("caught up"))
+
+    runner.stop()
+    (gap,) = runner.events()
+    assert (gap["kind"], gap["detail"]["page"], gap["detail"]["missing"]) == ("gap", 0, ["8"])
 
 
 def test_a_feed_that_stalls_says_why_and_recovers(running):

@@ -107,6 +107,11 @@ class Following:
         """Read a page again and learn what is new; answers what became of the row with this key."""
         if self.source is None or not self._bench.memory.is_open:
             raise FeedError(f"{self._name} is not read now: {self.standing.reason or 'it has not begun'}")
+        first, last = self._bench.spec.first_page, self._bench.memory.checkpoint.page
+        if not first <= number <= last:
+            raise FeedError(
+                f"page {number} of {self._name} was not read yet: pages {first} to {last} can be read again"
+            )
         try:
             page = await asyncio.wait_for(self.source.read_again(number), READ_AGAIN_SECONDS)
         except TimeoutError as error:
@@ -201,7 +206,12 @@ class Following:
         """The pages of a batch, fewer where the feed ends or keeps us waiting, and whether it ends."""
         pages: list[Page] = []
         while self._goes_on and len(pages) < self.control.pages_a_batch:
-            item = pump.take()
+            try:
+                item = pump.take()
+            except FeedError:
+                if not pages:
+                    raise
+                return pages, False  # what came before it is learned first
             if isinstance(item, Page):
                 pages.append(item)
                 if self.standing.status == "caught up":
