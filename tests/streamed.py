@@ -141,7 +141,7 @@ class Shelf:
 
 class ShelfSource:
     def __init__(self, shelf: Shelf) -> None:
-        self.shelf, self.requests, self.retries, self.next_look_seconds = shelf, 0, 0, None
+        self.shelf, self.requests, self.retries, self.ignored, self.next_look_seconds = shelf, 0, 0, 0, None
 
     async def __aenter__(self):
         self.loop, self.news = asyncio.get_running_loop(), asyncio.Event()

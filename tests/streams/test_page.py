@@ -82,6 +82,44 @@ def test_a_row_that_names_a_field_twice_is_none():
     assert (page.rows, page.rejects[0].reason) == ((), "it names a field twice")
 
 
+def test_a_row_that_names_a_field_twice_is_none_beside_one_that_lacks_it():
+    page = read_page(
+        SPEC,
+        0,
+        b'[{"id": 1, "id": 2, "competence": 1, "network_ability": 1, "promoted": true},'
+        b' {"id": 3, "competence": 1, "network_ability": 1}]',
+    )
+
+    assert page.rows == ()
+    assert {reject.reason for reject in page.rejects} == {"it names a field twice", "promoted is missing"}
+
+
+def test_fields_beyond_the_spec_are_counted_beside_a_row_that_lacks_one():
+    page = page_of(row(1, name="x"), {name: value for name, value in row(2).items() if name != "promoted"})
+
+    assert (page.ignored, [each["id"] for each in page.rows]) == (1, [1])
+
+
+def test_of_a_row_that_does_not_hold_only_the_fields_of_the_spec_are_kept():
+    one, other = (page_of(row(1, competence="x", served=served), {"served": served}) for served in (1, 2))
+
+    assert one == other
+    assert sorted(reject.raw for reject in one.rejects)[1] == "{}"
+
+
+@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")])
+def test_a_row_that_is_nested_beyond_reason_is_a_row_or_no_page(opening, closing):
+    for depth in range(300, 1301):
+        nested = (opening * depth + "1" + closing * depth).encode()
+        body = b'[{"id": 1, "competence": ' + nested + b', "network_ability": 1, "promoted": true}]'
+        try:
+            (reject,) = read_page(SPEC, 0, body).rejects
+        except PageError as error:
+            assert str(error).startswith("it is not JSON: maximum recursion depth exceeded")  # noqa: PT017
+        else:
+            assert reject.reason.startswith("competence must be a finite number")
+
+
 def test_what_is_missing_and_what_is_no_row_is_said():
     rejects = {reject.reason for reject in page_of({"id": 1}, [1], "x", None).rejects}
 

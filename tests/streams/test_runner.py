@@ -11,6 +11,7 @@ from sqlalchemy import event, text
 from sqlalchemy.exc import OperationalError
 from starlette.responses import PlainTextResponse, Response
 
+from diamonds.cli.watching import status_words
 from diamonds.config import Settings
 from diamonds.errors import ConfigurationError, FeedError, StreamConflictError, UntaughtError
 from diamonds.store.database import migrate, open_database
@@ -115,7 +116,7 @@ def test_a_snapshot_holds_all_that_a_page_shows_as_json(running):
     assert seen.pop("recent") == [list(row.values()) for row in rows[-400:]]
     assert seen == {
         "feed": "promotions", "about": "", "version": 7, "status": "caught up", "reason": None, "page": 45,
-        "rows": 450, "rejected": 0, "revised": 0, "retries": 0, "rate": None,
+        "rows": 450, "rejected": 0, "revised": 0, "ignored": 0, "retries": 0, "rate": None,
         "pages_a_batch": 7, "speed": None, "in_flight": 2, "key": "id",
         "columns": {
             "competence": {"type": "number"}, "network_ability": {"type": "number"}, "promoted": {"type": "boolean"},
@@ -288,6 +289,16 @@ def test_a_page_that_was_not_read_is_not_read_again(running, number):
 
     assert str(refusal.value) == (f"page {number} of promotions was not read yet: pages 0 to 2 can be read again")
     assert set(feed.asked) <= set(range(8))
+
+
+@pytest.mark.parametrize("rows", [20, 23])
+def test_fields_that_the_feed_has_beyond_its_spec_are_counted_and_said(running, rows):
+    there = [employee(each, name="x", age=40) for each in range(1, rows + 1)]
+    with serving(Scripted(lambda number: paged(there, number)).app) as url:
+        seen = until(running(Web(), url=url), status("caught up"))
+
+    assert (seen["rows"], seen["ignored"]) == (rows, 2 * rows)
+    assert f"{rows} rows, saved v{seen['version']}, {2 * rows} fields ignored" in status_words(seen)
 
 
 def test_a_gap_is_an_event(running):

@@ -96,6 +96,7 @@ def status_words(document: Document) -> str:
     facts = [f"page {document['page']:,}", f"{document['rows']:,} rows", f"saved v{document['version']}"]
     facts += [f"{document['rate']:,.0f} rows/s"] if document["rate"] else []
     facts += [f"{document['rejected']:,} rejected"] if document["rejected"] else []
+    facts += [f"{document['ignored']:,} fields ignored"] if document.get("ignored") else []
     facts += [f"{document['retries']:,} retries"] if document["retries"] else []
     facts += [str(document["reason"])] if document["reason"] else []
     return f"{document['status']}: {', '.join(facts)}"

@@ -104,9 +104,15 @@ def read_page(spec: FeedSpec, number: int, body: bytes) -> Page:
     """Read the body of an answer.
 
     Raises:
-        PageError: It is not JSON, no list, or longer than any page.
+        PageError: It is not JSON, nested beyond reason, no list, or longer than any page.
     """
-    items, is_plain = _parse(body, len(spec.fields))
+    try:
+        return _page(spec, number, *_parse(body, spec))
+    except RecursionError as error:
+        raise PageError(f"it is not JSON: {error}") from error
+
+
+def _page(spec: FeedSpec, number: int, items: Any, is_plain: bool) -> Page:  # noqa: ANN401, FBT001 - as it was parsed
     if not isinstance(items, list):
         raise PageError(f"page {number} is no list but {_shown(items)}")
     if len(items) > MOST_ROWS:
@@ -137,8 +143,8 @@ class _Pairs(dict[str, Any]):
     """An object that names a field twice."""
 
 
-def _parse(body: bytes, fields: int) -> tuple[Any, bool]:
-    """What the body holds, and whether each row has just as many fields as it should, none of them twice."""
+def _parse(body: bytes, spec: FeedSpec) -> tuple[Any, bool]:
+    """What the body holds, and whether each row has just the fields that it should, none of them twice."""
     try:
         try:
             items = json.loads(body)
@@ -146,11 +152,17 @@ def _parse(body: bytes, fields: int) -> tuple[Any, bool]:
             if isinstance(error, json.JSONDecodeError | UnicodeDecodeError):
                 raise
             items = None  # a number of more digits than Python reads
-        if isinstance(items, list) and body.count(b":") == len(items) * fields:
+        if isinstance(items, list) and _are_plain(items, body, set(spec.fields)):
             return items, True
         return json.loads(body, object_pairs_hook=_object, parse_int=_whole), False
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise PageError(f"it is not JSON: {' '.join(str(error).split())}") from error
+
+
+def _are_plain(items: list[Any], body: bytes, names: set[str]) -> bool:
+    """Of a field that is written twice only one is left: it shows in the colons."""
+    fields = len(items) * len(names)
+    return body.count(b":") == fields and all(type(item) is dict and item.keys() == names for item in items)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

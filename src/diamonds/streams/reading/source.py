@@ -29,6 +29,7 @@ class Source:
     """A feed to learn from.
 
     Attributes:
+        ignored: How many fields the pages had that the spec does not name.
         next_look_seconds: How long until the end is looked at again; None while there is more to read.
     """
 
@@ -60,6 +61,7 @@ class Source:
         self._believer = Believer(spec, self._client, tell, sleep)
         self._anchor, self._gaps = Anchor(spec, self._believer, tell), Gaps(spec, tell)
         self._look = asyncio.Event()
+        self.ignored = 0
         self.next_look_seconds: float | None = None
 
     @property
@@ -135,6 +137,7 @@ class Source:
                     if not page.is_full:
                         reading.drop()
                     self._gaps.note(page, place.last_key)
+                    self.ignored += max(0, page.ignored - (seen.ignored if seen else 0))
                     place = place.after(page, self._spec.key)
                     seen, before = (None, page) if page.is_full else (page, before)
                     if page.size:

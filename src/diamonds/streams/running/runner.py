@@ -230,6 +230,7 @@ class Runner:
         """The snapshot of this number, on the bench; 0 is before anything was learned or drawn."""
         seen = document(self._spec, self._bench, self._following.standing, self._bench.views() if number else {})
         steering = {
+            "ignored": self._source.ignored,
             "retries": self._source.retries,
             "requests": self._source.requests,
             "pages_a_batch": self._control.pages_a_batch,
