@@ -1,19 +1,26 @@
 """The memory of a stream: one transaction a batch, and what becomes of it where something fails."""
 
 import sqlite3
+from functools import partial
 from itertools import pairwise
 
 import hypothesis
 import pytest
 from hypothesis import strategies as some
 from sqlalchemy import event, text
+from sqlalchemy.exc import IntegrityError
 
 from diamonds.config import Settings
 from diamonds.errors import DatabaseError, ModelError, StreamConflictError
 from diamonds.store.database import migrate, open_database
 from diamonds.streams.learners import build
 from diamonds.streams.memory.memory import Memory
+from diamonds.streams.reading.page import Page
+from diamonds.streams.reading.source import Source
+from diamonds.streams.running.catching_up import batches
 from diamonds.streams.spec import feed
+from feeds import Scripted, paged, serving
+from feeds import row as employee
 from project import ROOT
 from streamed import SPEC, Fading, fading, learned, page, pages_of, rows_from
 
@@ -270,6 +277,51 @@ def test_a_bad_reading_of_a_row_that_was_learned_does_not_count_it_twice(memory,
     assert (memory.checkpoint.rows, memory.checkpoint.rejected, memory.checkpoint.revised) == (10, 0, 1)
 
 
+def caught_up(memory, url, in_flight):
+    """Learn to the end of a feed, two pages at a time."""
+    make_source = partial(Source, in_flight=in_flight)
+    begun = memory.checkpoint.cursor
+    for pages in batches(SPEC, begun, url=url, pages_a_batch=2, make_source=make_source):
+        memory.commit(pages)
+
+
+def open_keys(memory):
+    return {each["key"] for each in memory.rejects() if each["resolved_at"] is None and each["counted"]}
+
+
+@pytest.mark.parametrize("in_flight", [1, 4])
+@pytest.mark.parametrize("removed", [set(), {5}, {5, 21}, set(range(3, 15)), {30, 31}])
+@pytest.mark.parametrize("asked", [3, 5])
+def test_rows_and_rejected_are_what_the_feed_showed(engines, in_flight, removed, asked):
+    """Bad rows, rows without a key, rows that change once they were learned, and rows that go while it is read."""
+    wrong = {1: {"id": "1"}, 2: {"id": None}, 21: {"competence": "x"}, 30: {"promoted": None}}
+    there = [employee(each) | wrong.get(each, {}) for each in range(1, 66)]
+    feed = Scripted(lambda number: paged(there, number))
+
+    def shown(number):
+        if number == asked:
+            there[:] = [each for each in there if each["id"] not in removed]
+        return paged(there, number)
+
+    memory = memory_of(engines())
+    with serving(Scripted(shown).app) as url:
+        caught_up(memory, url, in_flight)
+    there[:] = [each | {"competence": 77.0} if each["id"] in {64, 65} else each for each in there]
+    there += [employee(66), employee(67, competence="y"), employee(-68)]
+    with serving(feed.app) as url:
+        caught_up(memory_of(memory._engine), url, in_flight)
+
+    memory.open()
+    stored = {each["id"] for each in memory.stored_rows()}
+    kept = open_keys(memory)
+    missing = [each["id"] for each in there if each["id"] not in stored and str(each["id"]) not in kept]
+    assert [each for each in missing if isinstance(each, int) and each > 0] == []
+    assert sum(key.startswith("#") for key in kept) == 3
+    gone = len(removed & stored) + sum(str(each) in kept for each in removed)
+    assert memory.checkpoint.rows + memory.checkpoint.rejected == len(there) + gone
+    assert memory.checkpoint.revised == 2
+
+
 def test_texts_that_no_database_holds_are_kept_all_the_same(memory):
     memory.commit([page(0, [], [("x" * 100, "a \x00 and \ud800")])])
 
@@ -302,6 +354,59 @@ def test_a_batch_that_fails_at_any_statement_leaves_nothing_and_the_next_one_is_
     assert memory.open().page == 2
     memory.commit(pages[2:6])
     assert learned(database)["checkpoint"][0]["state"]["fading"] == taught(rows_from(1, 60))
+
+
+def test_a_commit_that_fails_itself_leaves_nothing_and_the_next_one_is_right(memory, database):
+    memory.commit(pages_of(rows_from(1, 20)))
+    before = learned(database)
+    with database.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE parent (id INTEGER PRIMARY KEY)")
+        connection.exec_driver_sql(
+            "CREATE TABLE child (parent INTEGER REFERENCES parent (id) DEFERRABLE INITIALLY DEFERRED)"
+        )
+
+    def leave_an_orphan(connection, cursor, words, *others):
+        if words.startswith("INSERT INTO stream_history"):
+            connection.exec_driver_sql("INSERT INTO child VALUES (1)")
+
+    event.listen(database, "after_cursor_execute", leave_an_orphan)
+    with pytest.raises(DatabaseError, match=r"could not be written: .*(?i:foreign key constraint)") as refusal:
+        memory.commit(pages_of(rows_from(21, 40), first=2))
+    event.remove(database, "after_cursor_execute", leave_an_orphan)
+
+    assert isinstance(refusal.value.__cause__, IntegrityError)
+    assert not memory.is_open
+    assert learned(database) == before
+    memory.open()
+    memory.commit(pages_of(rows_from(21, 60), first=2))
+    assert learned(database)["checkpoint"][0]["state"]["fading"] == taught(rows_from(1, 60))
+
+
+def test_a_transaction_that_cannot_be_serialized_leaves_nothing_and_the_next_one_is_right(postgresql_url):
+    engine = open_database(Settings(database_url=postgresql_url))
+    migrate(engine)
+    memory = memory_of(engine.execution_options(isolation_level="SERIALIZABLE"))
+    memory.commit(pages_of(rows_from(1, 20)))
+    before = learned(engine)
+
+    def write_meanwhile(connection, cursor, words, *others):
+        if words.startswith("SELECT stream_checkpoint.version"):
+            cursor.execute("SELECT 1")  # from here on it sees no other's writing
+            with engine.begin() as other:
+                other.execute(text("UPDATE stream_checkpoint SET status = 'running'"))
+
+    event.listen(engine, "before_cursor_execute", write_meanwhile)
+    with pytest.raises(DatabaseError, match="could not serialize access due to concurrent update") as refusal:
+        memory.commit(pages_of(rows_from(21, 40), first=2))
+    event.remove(engine, "before_cursor_execute", write_meanwhile)
+
+    assert refusal.value.__cause__.orig.sqlstate == "40001"
+    assert not memory.is_open
+    assert learned(engine) == before
+    memory.open()
+    memory.commit(pages_of(rows_from(21, 60), first=2))
+    assert learned(engine)["checkpoint"][0]["state"]["fading"] == taught(rows_from(1, 60))
+    engine.dispose()
 
 
 def test_a_full_disk_is_said_in_plain_words_and_costs_nothing(engines):
@@ -435,16 +540,17 @@ def test_another_configuration_is_refused_and_learned_anew_by_a_replay(memory, d
         memory.commit(pages_of(rows_from(21, 30), first=2))
 
 
-def test_a_state_of_an_older_form_is_refused_and_a_replay_gives_what_never_stopping_would(memory, database):
+@pytest.mark.parametrize("form", [0, 2])
+def test_a_state_of_another_form_is_refused_and_a_replay_gives_what_never_stopping_would(memory, database, form):
     rows = rows_from(1, 95)
     memory.commit(pages_of(rows[:50]))
     memory.commit(pages_of(rows[50:90], first=5))
     before = learned(database)
     with database.begin() as connection:
-        connection.execute(text("UPDATE stream_checkpoint SET state_schema = 0"))
+        connection.execute(text("UPDATE stream_checkpoint SET state_schema = :form"), {"form": form})
 
     with pytest.raises(
-        StreamConflictError, match="was saved in form 0, and this version of the project reads form 1: `replay`"
+        StreamConflictError, match=f"was saved in form {form}, and this version of the project reads form 1: `replay`"
     ):
         memory.open()
     memory.reset(keep_rows=True)
@@ -456,6 +562,29 @@ def test_a_state_of_an_older_form_is_refused_and_a_replay_gives_what_never_stopp
     assert [each["rows"] for each in history] == [10, 20, 30, 40, 50, 60, 70, 80, 90, 95]
     assert history[4]["coefficients"]["fading"][0]["estimate"] == taught(rows[:50])["level"]
     assert history[4]["scores"] == {"fading": {"rows": 50.0}}
+
+
+@pytest.mark.parametrize("cut", [{"page_size": 25}, {"page_size": 7}, {"first_page": 1}])
+def test_after_a_replay_pages_that_are_cut_otherwise_are_read_from_the_first_one_and_nothing_is_learned_twice(
+    memory, database, cut
+):
+    rows = rows_from(1, 95)
+    memory.commit(pages_of(rows[:90]))
+    spec = SPEC.model_copy(update=cut)
+    size, first = spec.page_size, spec.first_page
+    again = Memory(database, spec, make_learners=fading)
+
+    with pytest.raises(StreamConflictError, match="of another configuration"):
+        again.open()
+    replayed = again.reset(keep_rows=True)
+    for start in range(0, 95, size):
+        number = first + start // size
+        held = rows[start : start + size]
+        again.commit([Page(number, tuple(held), (), len(held), number + (len(held) == size))])
+
+    assert (replayed.page, replayed.last_key, replayed.rows) == (first, 90, 90)
+    assert (again.checkpoint.page, again.checkpoint.rows) == (first + 95 // size, 95)
+    assert learned(database)["checkpoint"][0]["state"]["fading"] == taught(rows)
 
 
 def test_a_reset_without_the_rows_begins_at_the_first_page_and_never_uses_a_version_twice(memory, database):

@@ -60,12 +60,15 @@ class Anchor:
         return await self._believer.read(cursor.page - 1, lambda page: self._is_as_it_was(page, last, given))
 
     def _is_as_it_was(self, page: Page, last: int, given: Page | None) -> bool:
-        """Whether the page before a cursor is full still, and holds the same keys, or the last one, or no good row."""
+        """Whether the page before a cursor is full still and holds the same keys.
+
+        Where they are not known: whether it holds the last one, or no row that does, and none beyond.
+        """
         key = self._spec.key
         keys, good = page.keys(key), [row[key] for row in page.rows]
-        has_same_keys = given is not None and sorted(keys) == sorted(given.keys(key))
-        ends_alike = all(each <= last for each in good) and (not good or last in keys)
-        return page.is_full and (has_same_keys or ends_alike)
+        if given is not None:
+            return page.is_full and sorted(keys) == sorted(given.keys(key))
+        return page.is_full and all(each <= last for each in good) and (not good or last in keys)
 
     async def _page_of(self, key: int, most: int) -> int:
         """The first page, at most `most`, that holds this key or a greater one, or an earlier page without keys."""
