@@ -51,16 +51,14 @@ def test_what_is_learned_from_the_whole_feed_has_each_row_once(undisturbed):
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 def test_killed_at_each_point_and_anywhere_it_learns_the_same_to_the_last_bit(undisturbed, kind, tmp_path, request):
     database = request.getfixturevalue("postgresql_url") if kind == "postgresql" else f"sqlite:///{tmp_path}/d.db"
-    points = POINTS
     if kind == "postgresql":
         migrated(database)
-        points = ("inserted", "written", "committed")
-    deaths = [*(Death(point, 2) for point in points), Death(ANYWHERE, 0.15)]
+    deaths = [*(Death(point, 2) for point in POINTS), Death(ANYWHERE, 0.15)]
 
     with serving(growing()) as url:
         died = learn_through(Task(SPEC, url, database, TOTAL), deaths, seed=1)
 
-    assert all(died[point] == 1 for point in points), died
+    assert all(died[point] == 1 for point in POINTS), died
     assert differences(undisturbed, learned(database)) == []
 
 

@@ -5,6 +5,7 @@ from functools import partial
 from itertools import pairwise
 
 import hypothesis
+import psutil
 import pytest
 from hypothesis import strategies as some
 from sqlalchemy import event, text
@@ -650,6 +651,25 @@ def test_the_history_is_bounded_also_while_no_row_is_learned(engines):
 
     assert memory.checkpoint.rejected == 3200
     assert len(memory.history()) <= 201
+
+
+def test_memory_stays_flat_and_the_history_short_over_a_million_rows(engines):
+    process, total, batch = psutil.Process(), 1_000_000, 500
+    memory, seen = memory_of(engines()), []
+
+    for start in range(0, total, batch):
+        rows = [invented(key) for key in range(start + 1, start + batch + 1)]
+        memory.commit(pages_of(rows, first=start // 10))
+        if start >= 100_000:
+            seen.append(process.memory_info().rss)
+
+    assert memory.checkpoint.rows == total
+    assert max(seen) - seen[0] < 20 * 2**20
+    assert len(memory.history()) < 2_000
+
+
+def invented(key):
+    return {"id": key, "competence": key % 97 / 97, "network_ability": key % 89 / 89, "promoted": key % 3 == 0}
 
 
 def test_a_durable_database_waits_for_the_disk(tmp_path):

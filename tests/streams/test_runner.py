@@ -5,7 +5,6 @@ import json
 import sqlite3
 import threading
 
-import psutil
 import pytest
 from sqlalchemy import event, text
 from sqlalchemy.exc import OperationalError
@@ -544,23 +543,3 @@ def test_whoever_subscribes_is_called_with_each_newer_snapshot_until_they_leave(
     numbers = [snapshot.number for snapshot in seen]
     assert numbers == sorted(set(numbers))
     assert seen[-1].document["rows"] == 50
-
-
-def test_memory_stays_flat_over_many_rows(running):
-    process = psutil.Process()
-    seen = {}
-
-    def count(spec):
-        class Counting(Fading):
-            def learn(self, row):
-                super().learn(row)
-                if row["id"] % 10_000 == 0:
-                    seen[row["id"]] = process.memory_info().rss
-
-        return {"fading": Counting()}
-
-    runner = running(Shelf(rows_from(1, 60_000)), make_learners=count, pages_a_batch=50)
-    until(runner, status("caught up", "failed"))
-
-    assert seen[60_000] - seen[10_000] < 10 * 2**20
-    assert len(runner.history()) == 120

@@ -60,6 +60,25 @@ def test_a_feed_that_grows_with_every_request_loses_no_row(in_flight, step):
     assert min(feed.asked) == 0
 
 
+@pytest.mark.parametrize("length", range(10))
+@pytest.mark.parametrize("step", [1, 9, 10, 11])
+def test_a_page_that_is_seen_at_any_length_grows_without_losing_a_row(length, step):
+    there, ends = list(ROWS[: 20 + length]), []
+
+    def enough(pages):
+        ends.append(len(ids(pages)))
+        there.extend(ROWS[len(there) : len(there) + step])
+        return len(ends) == 4
+
+    feed = Scripted(lambda number: paged(there, number))
+    with serving(feed.app) as url:
+        pages = read(url, until=enough)
+
+    assert ends == [20 + length + step * each for each in range(4)]
+    assert ids(pages) == list(range(1, ends[-1] + 1))
+    assert all(page.next_page == page.number + (page.size == 10) for page in pages)
+
+
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "hang"])
 def test_each_fault_alone_heals_and_costs_no_row(kind):
     told = Told()
