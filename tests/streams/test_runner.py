@@ -466,6 +466,22 @@ def test_a_rejected_row_can_be_read_again(running):
     assert [(each["key"], each["resolved_at"] is None) for each in runner.rejects()] == [("17", True), ("5", False)]
 
 
+def test_a_rejected_row_that_slipped_to_another_page_is_not_said_to_be_gone(running):
+    shelf = Shelf(rows_from(1, 31))
+    shelf.rejects = {21: "competence is no number"}
+    runner = running(shelf)
+    until(runner, status("caught up"))
+
+    del shelf.rows[4]
+    became = runner.read_again(2, "21")
+    found = runner.read_again(1, "21")
+
+    reason = "competence is no number"
+    assert became == {"page": 2, "key": "21", "learned": False, "resolved": False, "reason": reason}
+    assert found == became | {"page": 1}
+    assert [(each["page"], each["key"], each["resolved_at"]) for each in runner.rejects()] == [(1, "21", None)]
+
+
 def test_an_empty_stream_answers_nothing_and_a_taught_one_what_it_knows_at_the_moment(running):
     shelf = Shelf([])
     runner = running(shelf)

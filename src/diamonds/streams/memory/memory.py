@@ -154,6 +154,11 @@ class Memory:
         with self._told("read"), self._engine.connect() as connection:
             return rejects.listed(connection, self._spec.name)
 
+    def why_rejected(self, key: str) -> str | None:
+        """Why the row of this key is not learned; None where it is not among the rejected."""
+        with self._told("read"), self._engine.connect() as connection:
+            return rejects.reason(connection, self._spec.name, key)
+
     def events(self, most: int = 100) -> list[dict[str, Any]]:
         """What happened to the stream, the newest first."""
         with self._told("read"), self._engine.connect() as connection:

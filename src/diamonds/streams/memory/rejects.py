@@ -140,6 +140,13 @@ def counts(connection: Connection, feed: str) -> tuple[int, int]:
     return by_kind.get(True, 0), by_kind.get(False, 0)
 
 
+def reason(connection: Connection, feed: str, key: str) -> str | None:
+    """Why the row of this key is not learned; None where it is not among those that are not settled."""
+    its = (StreamReject.feed == feed) & (StreamReject.key == key) & StreamReject.resolved_at.is_(None)
+    found: str | None = connection.execute(select(StreamReject.reason).where(its).limit(1)).scalar()
+    return found
+
+
 def listed(connection: Connection, feed: str) -> list[dict[str, Any]]:
     """All that are kept, those that are not settled first, each as the table's columns."""
     columns = [column for column in StreamReject.__table__.columns if column.key != "feed"]

@@ -118,7 +118,7 @@ class Following:
             raise FeedError(f"page {number} of {self._name} has not come in {READ_AGAIN_SECONDS:g} s") from error
         committed = await self._on_bench(self._bench.read_again, page)
         self._changed()
-        why = {reject.key: reject.reason for reject in page.rejects}.get(key)
+        why = await self._on_bench(self._bench.memory.why_rejected, key)
         return {
             "learned": any(str(row[self._bench.spec.key]) == key for row in committed.new),
             "resolved": why is None,
