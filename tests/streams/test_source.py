@@ -1,6 +1,7 @@
 """Reading a feed: no row is lost, none is told twice as another, whatever the feed does."""
 
 import asyncio
+import random
 
 import pytest
 from starlette.responses import PlainTextResponse, Response
@@ -306,6 +307,35 @@ def test_a_row_that_appears_late_is_read_and_its_gap_told(in_flight, asked):
     assert anchor["found"] == 0
 
 
+def test_rows_that_appear_one_after_the_other_are_all_read_where_the_end_was_reached():
+    hidden, looks = [24, 19], []
+
+    def enough(pages):
+        looks.append(1)
+        if len(looks) in {3, 6}:
+            hidden.pop(0)
+        return len(ids(pages)) == 57 or len(looks) > 12
+
+    with serving(
+        Scripted(lambda number: paged([each for each in ROWS[:57] if each["id"] not in hidden], number)).app
+    ) as url:
+        assert sorted(ids(read(url, until=enough))) == list(range(1, 58))
+
+
+def test_a_row_that_appears_late_is_read_also_where_the_rows_after_it_do_not_hold():
+    there = [each for each in bad({40, 41}, ROWS[:60]) if each["id"] != 8]
+
+    def appearing(number):
+        if number == 4:
+            there[:] = bad({40, 41}, ROWS[:60])
+        return paged(there, number)
+
+    with serving(Scripted(appearing).app) as url:
+        pages = read(url, in_flight=1)
+
+    assert 8 in ids(pages)
+
+
 @pytest.mark.parametrize("hidden", [{8}, set(range(5, 30))])
 @pytest.mark.parametrize("rows", [57, 60, 61])
 def test_rows_that_appear_late_are_read_also_where_the_end_was_reached(rows, hidden):
@@ -344,6 +374,40 @@ def test_of_many_gaps_so_many_are_told_and_of_a_long_one_its_ends():
     gaps = [detail for kind, detail in told if kind == "gap"]
     assert gaps[0]["missing"][:2] == ["1000001 to 1000999", "1001001"]
     assert [len(gaps), gaps[99]["why"].endswith("; further gaps are not told")] == [100, True]
+
+
+@pytest.mark.parametrize("in_flight", [1, 4])
+@pytest.mark.parametrize("seed", range(10))
+def test_whenever_rows_come_and_go_each_row_that_stays_is_read(in_flight, seed):
+    """Growth and removals at requests drawn by chance, of rows that hold and of rows that do not."""
+    chance = random.Random(seed)  # noqa: S311 - nothing here is secret
+    last, gone, wrong = [chance.randint(5, 70)], set(), set(chance.sample(range(1, 70), 6))
+    changes = sorted((chance.randint(1, 40) for _ in range(4)), reverse=True)
+
+    def visible():
+        return bad(wrong, [row(each) for each in range(1, last[0] + 1) if each not in gone])
+
+    def answer(number):
+        while changes and len(feed.asked) >= changes[-1]:
+            changes.pop()
+            if chance.random() < 0.5:
+                last[0] += chance.randint(1, 25)
+            else:
+                start = chance.randint(1, last[0])
+                gone.update(range(start, start + chance.randint(1, 12)))
+        return paged(visible(), number)
+
+    def enough(pages):
+        quiet.append(len(pages))
+        return not changes and quiet[-5:].count(len(pages)) == 5
+
+    feed, quiet = Scripted(answer), []
+    with serving(feed.app) as url:
+        pages = read(url, in_flight=in_flight, until=enough)
+
+    rejected = {int(reject.key) for page in pages for reject in page.rejects}
+    assert {each["id"] for each in visible()} <= rejected | set(ids(pages))
+    assert min(feed.asked) == 0
 
 
 def test_no_page_before_the_first_is_ever_asked_for():

@@ -113,7 +113,6 @@ class Source:
         reading = _Reading(self._client, self._in_flight)
         self._gaps.begin(cursor)
         place = await self._anchor.hold(cursor, None)
-        left = cursor if place != cursor else None  # where it was found last that rows had moved
         seen: Page | None = None  # the newest reading of a page that is not full
         before: Page | None = None  # the page that was given before this one
         looks = 0
@@ -129,10 +128,10 @@ class Source:
                     await self._wait_for_next_look()
                 else:
                     page = await self._believed(page, before, place)
-                moved = await self._moved(page, seen, before, place, left)
+                moved = await self._moved(page, seen, before, place)
                 if moved != place:
                     reading.drop()
-                    place, left, seen, before = moved, place, None, None
+                    place, seen, before = moved, None, None
                 elif page != seen:
                     if not page.is_full:
                         reading.drop()
@@ -154,16 +153,10 @@ class Source:
             page, lambda read: not read.looks_wrong(key, last) and not _begins_early(read, before, place, key)
         )
 
-    async def _moved(
-        self, page: Page, seen: Page | None, before: Page | None, place: Cursor, left: Cursor | None
-    ) -> Cursor:
+    async def _moved(self, page: Page, seen: Page | None, before: Page | None, place: Cursor) -> Cursor:
         """Where to go on, where rows before the page were removed from the feed or inserted; else this place."""
         key, has_shrunk = self._spec.key, seen is not None and page.size < seen.size
-        if place == left and not has_shrunk:  # it was looked into, and led back here
-            return place
-        if seen is not None and seen.rows and page.rows and page.rows[0][key] < seen.rows[0][key]:
-            return self._gaps.go_back(place)
-        if _begins_early(page, before, place, key):
+        if _begins_early(page, before, place, key) or _begins_before(page, seen, key):
             return place if await self._anchor.is_held(place, before) else self._gaps.go_back(place)
         is_empty_still = page == seen and not page.size
         if not (has_shrunk or is_empty_still or page.begins_late(key, place.last_key)):
@@ -222,8 +215,12 @@ def _forget(task: asyncio.Task[Page]) -> None:
 
 def _begins_early(page: Page, before: Page | None, place: Cursor, key: str) -> bool:
     """Whether a page begins with a row that was on a page before, as far as is known."""
-    if before is not None and before.rows:
-        last: int | None = before.rows[-1][key]
-    else:
-        last = place.last_key if place.key_page == place.page - 1 else None
-    return bool(page.rows) and last is not None and bool(page.rows[0][key] <= last)
+    last = place.last_key if place.key_page == place.page - 1 else None
+    last = last if before is None else max(before.keys(key), default=last)
+    return last is not None and min(page.keys(key), default=last + 1) <= last
+
+
+def _begins_before(page: Page, seen: Page | None, key: str) -> bool:
+    """Whether a page begins with a row that was before it when it was seen last."""
+    found, known = page.keys(key), [] if seen is None else seen.keys(key)
+    return bool(found) and bool(known) and min(found) < min(known)
