@@ -184,6 +184,37 @@ def test_stones_that_hardly_differ_and_are_like_no_other_do_not_stop_it(rows):
     assert math.isfinite(model.answer(rows[0])["price"])
 
 
+def of_about_a_third_of_a_carat(stones):
+    few = stones[stones["carat"].between(0.30, 0.33)]
+    return few.sample(frac=1, random_state=0).to_dict("records")
+
+
+def test_stones_of_nearly_one_weight_are_learned_and_priced_and_nothing_is_said_of_weights_that_never_came(stones):
+    rows = of_about_a_third_of_a_carat(stones)
+    model = taught(rows[:41], WALK)
+
+    assert len(rows) > 300
+    for row in rows[41:300]:
+        model.learn(row)
+        report = model.report()
+        json.dumps(report, allow_nan=False)
+        assert report["statistics"]["usual_price"] is report["statistics"]["twice_the_weight"] is None
+        for carat in (0.01, 100.0):
+            answer = model.answer(row | {"carat": carat})
+            assert 0.01 <= answer["low"] <= answer["price"] <= answer["high"] <= MEASURES["price"].most
+
+    assert 0.05 < model.report()["scores"]["recent_mape"] < 0.2
+
+
+def test_twice_the_weight_is_said_once_two_carats_came(rows):
+    lighter = [row for row in rows if row["carat"] < 2]
+
+    below, both = (taught(each, WALK).report()["statistics"] for each in (lighter, rows))
+
+    assert below["usual_price"] == pytest.approx(both["usual_price"], rel=0.05)
+    assert (below["twice_the_weight"], both["twice_the_weight"] > 3) == (None, True)
+
+
 def test_the_page_sees_the_newest_prices_beside_what_is_computed_for_them(rows):
     drawn = taught(rows, WALK).view(rows[-3:])["prices"]
 

@@ -13,7 +13,7 @@ from diamonds.errors import ConfigurationError
 from diamonds.streams.spec import FeedSpec, Row
 
 #: What is written into a checkpoint by `dump`; one of another schema is refused, and can be replayed.
-STATE_SCHEMA = 1
+STATE_SCHEMA = 2
 
 
 class Coefficient(TypedDict):

@@ -27,6 +27,10 @@ from diamonds.streams.spec import FeedSpec, Row
 Array = NDArray[np.float64]
 
 SIZE = len(TERMS)
+#: Where the first power of log carat lies in `TERMS`, and how many there are.
+LOG_CARAT, POWERS = TERMS.index("log carat"), 3
+#: exp() of more overflows.
+MOST_POWER = 700.0
 #: Fewer stones say too little of how far prices scatter for the intercept to walk by, or for an interval.
 ENOUGH = 2 * SIZE
 #: What keeps predictions sober while grades are still unseen: worth a tenth of a stone each, and no part of what is
@@ -74,6 +78,8 @@ class PriceModel:
         self._walk = walk
         self._products = np.zeros((SIZE + 1, SIZE + 1))
         self._rows = 0
+        self._lightest: float | None = None  # of the weights seen, in log carat
+        self._heaviest: float | None = None
         self._variance: float | None = None
         self._scores = PriceScores()
         self._prior = np.diag([0.0] + [PRIOR_STONES] * (SIZE - 1))
@@ -90,6 +96,7 @@ class PriceModel:
         np.multiply(described[:, np.newaxis], described, out=self._scratch)
         self._products += self._scratch
         self._rows += 1
+        self._see_weight(float(described[LOG_CARAT]))
 
     def answer(self, row: Row) -> dict[str, Any]:
         """What a stone costs now, and between what it lies in 95 of 100 cases, in dollars.
@@ -97,20 +104,22 @@ class PriceModel:
         Raises:
             UntaughtError: Too few stones were seen.
         """
-        if self._rows < ENOUGH or not self._variance:
+        if self._rows < ENOUGH:
             raise UntaughtError(f"{self._rows} stones were seen, and a price takes {ENOUGH}: let more come first")
         features = features_of(row)
         told, products = self._solved()
-        log_price = min(max(float(features @ told), LEAST_LOG), MOST_LOG)
-        beyond = float(features @ np.linalg.solve(products, features))
-        half = NORMAL_95 * math.sqrt(self._variance * (1 + beyond))
-        low, price, high = (round(math.exp(log_price + away), 2) for away in (-half, 0.0, half))
+        variance = self._variance or self._variance_beyond(float(self._products[SIZE, :SIZE] @ told))
+        log_price = _believed(float(features @ told))
+        beyond = max(float(features @ np.linalg.solve(products, features)), 0.0)
+        half = NORMAL_95 * math.sqrt(variance * (1 + beyond))
+        low, price, high = (round(math.exp(_believed(log_price + away)), 2) for away in (-half, 0.0, half))
         return {"price": price, "low": low, "high": high, "rows": self._rows}
 
     def dump(self) -> dict[str, Any]:
         """All that it holds; of the products, which are symmetric, the upper half."""
         return {
             "rows": self._rows,
+            "weights": [self._lightest, self._heaviest],
             "products": self._products[np.triu_indices(SIZE + 1)].tolist(),
             "variance": self._variance,
             "scores": self._scores.dump(),
@@ -119,6 +128,7 @@ class PriceModel:
     def load(self, document: Mapping[str, Any]) -> None:
         """Hold what `dump` gave, and nothing else."""
         self._rows = document["rows"]
+        self._lightest, self._heaviest = document["weights"]
         upper = np.zeros((SIZE + 1, SIZE + 1))
         upper[np.triu_indices(SIZE + 1)] = document["products"]
         self._products = np.where(np.tri(SIZE + 1, dtype=bool), upper.T, upper)
@@ -126,7 +136,11 @@ class PriceModel:
         self._scores.load(document["scores"])
 
     def report(self) -> Report:
-        """The coefficients as factors on the price, how far prices were off, and what a usual stone costs."""
+        """The coefficients as factors on the price, how far prices were off, and what a usual stone costs.
+
+        `usual_price` is that of 1 ct and the best grades, `twice_the_weight` what 2 ct cost more: None where no stone
+        was as light or as heavy, for a cubic says nothing beyond the weights it was fitted to.
+        """
         coefficients = self._coefficients()
         return Report(
             coefficients=list(coefficients),
@@ -134,8 +148,8 @@ class PriceModel:
             statistics={
                 "walk": self._walk,
                 "scatter": math.sqrt(self._variance) if self._variance else None,
-                "usual_price": math.exp(coefficients[0]["estimate"]) if coefficients else None,
-                "twice_the_weight": _twice_the_weight(coefficients),
+                "usual_price": self._usual_price(coefficients),
+                "twice_the_weight": self._twice_the_weight(coefficients),
                 "note": None if coefficients else f"{self._rows} stones do not tell weight and grades apart yet",
             },
         )
@@ -182,7 +196,29 @@ class PriceModel:
         told, _ = self._solved()
         if self._rows >= ENOUGH:
             self._variance = self._variance_beyond(float(self._products[SIZE, :SIZE] @ told))
-        return min(max(float(features @ told), LEAST_LOG), MOST_LOG)
+        return _believed(float(features @ told))
+
+    def _see_weight(self, log_carat: float) -> None:
+        self._lightest = log_carat if self._lightest is None else min(log_carat, self._lightest)
+        self._heaviest = log_carat if self._heaviest is None else max(log_carat, self._heaviest)
+
+    def _spans(self, log_carat: float) -> bool:
+        """Whether stones as light and as heavy were seen."""
+        lightest, heaviest = self._lightest, self._heaviest
+        return lightest is not None and heaviest is not None and lightest <= log_carat <= heaviest
+
+    def _usual_price(self, coefficients: Sequence[Factor]) -> float | None:
+        """What a stone of 1 ct and the best grades costs, in dollars."""
+        if not coefficients or not self._spans(0.0):
+            return None
+        return math.exp(_believed(coefficients[0]["estimate"]))
+
+    def _twice_the_weight(self, coefficients: Sequence[Factor]) -> float | None:
+        """By what a stone of 2 ct costs more than one of 1 ct, its grades the same."""
+        powers = [each["estimate"] for each in coefficients if "carat" in each["term"]]
+        if len(powers) != POWERS or not self._spans(0.0) or not self._spans(math.log(2)):
+            return None
+        return _exp(sum(power * math.log(2) ** degree for degree, power in enumerate(powers, 1)))
 
     def _solved(self) -> tuple[Array, Array]:
         """The coefficients that predict, and the products that they solve.
@@ -213,7 +249,10 @@ class PriceModel:
 
 
 class Factor(Coefficient):
-    """A coefficient, and by what it multiplies the price; None for powers of log carat, which do so together."""
+    """A coefficient, and by what it multiplies the price.
+
+    The factors are None for powers of log carat, which multiply together, and beyond what a float can hold.
+    """
 
     factor: float | None
     factor_low: float | None
@@ -223,7 +262,7 @@ class Factor(Coefficient):
 def _coefficient(term: str, estimate: float, error: float) -> Factor:
     low, high = estimate - NORMAL_95 * error, estimate + NORMAL_95 * error
     is_grade = ":" in term
-    factor, factor_low, factor_high = (math.exp(each) if is_grade else None for each in (estimate, low, high))
+    factor, factor_low, factor_high = (_exp(each) if is_grade else None for each in (estimate, low, high))
     return Factor(
         term=term,
         estimate=estimate,
@@ -236,12 +275,14 @@ def _coefficient(term: str, estimate: float, error: float) -> Factor:
     )
 
 
-def _twice_the_weight(coefficients: Sequence[Factor]) -> float | None:
-    """By what a stone of 2 ct costs more than one of 1 ct, its grades the same."""
-    powers = [each["estimate"] for each in coefficients if "carat" in each["term"]]
-    if len(powers) != 3:  # noqa: PLR2004 - the powers of log carat in `TERMS`
-        return None
-    return math.exp(sum(power * math.log(2) ** degree for degree, power in enumerate(powers, 1)))
+def _believed(log_price: float) -> float:
+    """Within what a price can be."""
+    return min(max(log_price, LEAST_LOG), MOST_LOG)
+
+
+def _exp(power: float) -> float | None:
+    """None beyond what a float can hold."""
+    return math.exp(power) if power < MOST_POWER else None
 
 
 def _fit(rows: Iterator[Row]) -> dict[str, float]:
