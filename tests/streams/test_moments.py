@@ -199,6 +199,33 @@ def test_an_audit_refits_all_rows_and_finds_the_same():
     assert ranks["batch"] == pytest.approx(ranks["streamed"], abs=0.03)
 
 
+@pytest.mark.parametrize("offset", [0.0, 1e6, 1e8])
+@pytest.mark.parametrize("is_a_line", [False, True])
+def test_an_audit_finds_no_gap_however_far_the_rows_are_from_zero_and_though_they_lie_on_a_line(offset, is_a_line):
+    drawn = [(row["competence"] + offset, row) for row in employees("interaction", 1, 0, 2000)]
+    rows = [
+        {"x": x, "y": 2 * x + 1 if is_a_line else row["network_ability"] + offset, "g": row["promoted"]}
+        for x, row in drawn
+    ]
+
+    gaps = taught(learner(), rows).audit(iter(rows))[:-1]
+
+    assert len(gaps) == 21
+    assert max(gap["gap"] for gap in gaps) < 1e-9
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e6, 1e8])
+def test_an_audit_tells_of_a_row_that_was_not_learned_however_far_the_rows_are_from_zero(offset):
+    rows = [
+        {"x": row["competence"] + offset, "y": row["network_ability"] + offset, "g": row["promoted"]}
+        for row in employees("interaction", 1, 0, 300)
+    ]
+
+    gaps = taught(learner(), rows[:-1]).audit(iter(rows))[:-1]
+
+    assert sum(gap["gap"] > 1e-5 for gap in gaps) > 10
+
+
 def test_an_audit_tells_of_a_row_that_was_not_learned():
     rows = employees("interaction", 1, 0, 300)
     learned = taught(MomentsLearner(Names("network_ability", "competence", "promoted")), rows[:-1])

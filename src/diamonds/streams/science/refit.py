@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,9 @@ from diamonds.streams.science.regressions import Names, Regressions
 from diamonds.streams.spec import Row
 
 Array = NDArray[np.float64]
+
+#: What rounding may come to in a fit of centred columns, in standard deviations.
+ROUNDING = 1e-14
 
 
 class Columns(NamedTuple):
@@ -36,48 +39,96 @@ class Columns(NamedTuple):
         return Columns(self.x[chosen], self.y[chosen], self.g[chosen])
 
 
+class Solved(NamedTuple):
+    """The intercept, the coefficients and the residual standard deviation, and how far off rounding may have each."""
+
+    values: Array
+    roundings: Array
+
+    def moved(self, matrix: Array) -> Solved:
+        """In other terms: `matrix` is of shape (terms, terms)."""
+        return Solved(matrix @ self.values, np.abs(matrix) @ self.roundings)
+
+
+Fit = Callable[[Columns], Solved]
+
+
 def gaps(fitted: Regressions, rows: Iterator[Row]) -> list[Gap]:
     """Each coefficient, streamed and from the rows, and the correlation of ranks, which these alone give."""
     columns = Columns.of(fitted.names, rows)
-    x, g = columns.x, columns.g
-    as_number = g.astype(float)
-    designs = (
-        (fitted.overall, columns, [x]),
-        (fitted.by_group, columns, [as_number]),
-        (fitted.pooled, columns, [x, as_number]),
-        (fitted.inside, columns.only(g), [x[g]]),
-        (fitted.outside, columns.only(~g), [x[~g]]),
-        (fitted.apart, columns, [x, as_number, x * as_number]),
+    g, everywhere = columns.g, np.ones_like(columns.g)
+    parts: tuple[tuple[Regression, NDArray[np.bool_], Fit], ...] = (
+        (fitted.overall, everywhere, _on_feature),
+        (fitted.by_group, everywhere, _on_group),
+        (fitted.pooled, everywhere, _on_both),
+        (fitted.inside, g, _on_feature),
+        (fitted.outside, ~g, _on_feature),
+        (fitted.apart, everywhere, _on_product),
     )
-    found = [gap for regression, those, design in designs for gap in _gaps(regression, those.y, design)]
+    found = [gap for regression, those, fit in parts for gap in _gaps(regression, columns.only(those), fit)]
     return [*found, *_ranks(fitted, columns)]
 
 
-def _gaps(regression: Regression, target: Array, design: list[Array]) -> Iterator[Gap]:
+def _on_feature(rows: Columns) -> Solved:
+    return least_squares(rows.y, [rows.x])
+
+
+def _on_group(rows: Columns) -> Solved:
+    return least_squares(rows.y, [rows.g])
+
+
+def _on_both(rows: Columns) -> Solved:
+    return least_squares(rows.y, [rows.x, rows.g])
+
+
+def _on_product(rows: Columns) -> Solved:
+    """Fitted about the mean of the feature: far from 0, its product with the group is all but the group."""
+    mean, away = _centred(rows.x)
+    undo = np.eye(5)
+    undo[[0, 2], [1, 3]] = -mean  # a slope moves the intercept, the difference of slopes that of the intercepts
+    return least_squares(rows.y, [away, rows.g, away * rows.g]).moved(undo)
+
+
+def _gaps(regression: Regression, rows: Columns, fit: Fit) -> Iterator[Gap]:
     summary = regression.summary()
-    if summary["sigma"] is None or len(target) <= len(design) + 1:
-        return
-    *coefficients, deviation = least_squares(target, design)
     terms = [summary[INTERCEPT], *summary["terms"]]
-    for term, fitted in zip(terms, coefficients, strict=True):
-        yield _gap(f"{regression.name}: {term['term']}", term["estimate"], fitted, term["se"])
-    yield _gap(f"{regression.name}: residual deviation", summary["sigma"], deviation, 0.0)
+    if summary["sigma"] is None or len(rows.y) <= len(terms):
+        return
+    streamed = [(term["term"], term["estimate"], term["se"]) for term in terms]
+    streamed.append(("residual deviation", summary["sigma"], 0.0))
+    solved = fit(rows)
+    for (what, here, se), there, rounding in zip(
+        streamed, solved.values.tolist(), solved.roundings.tolist(), strict=True
+    ):
+        yield _gap(f"{regression.name}: {what}", here, there, se, rounding)
 
 
-def least_squares(target: Array, design: list[Array]) -> list[float]:
-    """The intercept, the coefficients and the residual standard deviation, solved about the means."""
-    columns = np.column_stack(design).astype(float)
-    means, mean = columns.mean(axis=0), target.mean()
-    centred, around = columns - means, target - mean
-    slopes = np.linalg.lstsq(centred, around, rcond=None)[0]
-    residuals = around - centred @ slopes
+def least_squares(target: Array, design: Sequence[NDArray[Any]]) -> Solved:
+    """Solved about the means, which are put back afterwards."""
+    means, columns = _centred(np.column_stack(design).astype(float))
+    mean, around = _centred(target)
+    slopes = np.linalg.lstsq(columns, around, rcond=None)[0]
+    residuals = around - columns @ slopes
     deviation = np.sqrt(residuals @ residuals / (len(target) - len(design) - 1))
-    return [float(mean - means @ slopes), *slopes.tolist(), float(deviation)]
+    spread, undo = around.std(), np.eye(len(design) + 2)
+    undo[0, 1:-1] = -means
+    roundings = ROUNDING * np.array([abs(mean) + spread, *(spread / columns.std(axis=0)), spread])
+    return Solved(np.array([mean, *slopes, deviation]), roundings).moved(undo)
 
 
-def _gap(what: str, streamed: float, batch: float, se: float) -> Gap:
-    """Relative to the number, or to its standard error where that is greater: a slope of 0 has no digits to meet."""
-    gap = abs(streamed - batch) / (max(abs(batch), se) or 1.0)
+def _centred(columns: Array) -> tuple[Array, Array]:
+    """The means, and what is left; taken away twice, for far from 0 a mean is rounded as its values are."""
+    first = columns.mean(axis=0)
+    second = (columns - first).mean(axis=0)
+    return first + second, columns - first - second
+
+
+def _gap(what: str, streamed: float, batch: float, se: float, rounding: float) -> Gap:
+    """Relative to the number, or to its standard error where that is greater: a slope of 0 has no digits to meet.
+
+    What the batch fit's own rounding explains is no gap.
+    """
+    gap = max(abs(streamed - batch) - rounding, 0.0) / (max(abs(batch), se) or 1.0)
     return {"what": what, "streamed": streamed, "batch": batch, "gap": gap, "unit": "relative"}
 
 
