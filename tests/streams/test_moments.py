@@ -12,6 +12,7 @@ from diamonds.errors import ConfigurationError, UntaughtError
 from diamonds.streams.feeding.generators import employees
 from diamonds.streams.learners import Learner, build
 from diamonds.streams.learners.moments import MomentsLearner
+from diamonds.streams.live.asking import in_words
 from diamonds.streams.science.regressions import Names
 from diamonds.streams.science.sums import POWERS, Sums
 from diamonds.streams.spec import FeedSpec, feed
@@ -151,6 +152,23 @@ def test_of_too_little_it_answers_that_it_does_not_know():
     assert learned.answer({"x": 1.0}) == unknown | {"rows": 2}
     assert learned.answer({"x": 1.0, "g": True}) == unknown | {"rows": 1}
     assert taught(learned, OTHERS * 3).answer({"g": None}) == unknown | {"rows": 8}
+
+
+@pytest.mark.parametrize("x", [1e100, 1e154, 1e200, 1e300, 1.7e308, -1.7e308])
+def test_of_a_feature_beyond_all_rows_it_answers_with_numbers_or_that_it_cannot_say(x):
+    spec = feed(PROJECT, "promotions")
+    networking = build(spec)["networking"]
+    taught(networking, employees("sum", 1, 0, 100))
+
+    answers = [networking.answer({"competence": x, "promoted": group}) for group in (True, False, None)]
+
+    json.dumps(answers, allow_nan=False)
+    said = in_words(spec, {"networking": answers[0]})
+    if abs(x) > 1e200:
+        assert {answer["estimate"] for answer in answers} == {None}
+        assert said == ["networking cannot say: this is too far from all rows that were learned"]
+    if x == 1e100:
+        assert said[0].startswith("network ability: −")
 
 
 def test_it_answers_with_the_line_of_the_group_that_is_named():

@@ -106,7 +106,8 @@ class MomentsLearner:
     def answer(self, row: Row) -> dict[str, Any]:
         """The target expected for a feature, in a group where the row names one, and the 95 % interval of one row.
 
-        All three are None where the row has no such feature, or too few rows were learned to say.
+        All three are None where the row has no such feature, too few rows were learned to say, or the feature is so
+        far from all of them that no float holds what is expected; of the last, `beyond` says so.
 
         Raises:
             UntaughtError: Nothing has been learned yet.
@@ -118,9 +119,9 @@ class MomentsLearner:
         asked = fitted.overall if group is None else fitted.inside if group else fitted.outside
         x = row.get(self._names.feature)
         predicted = None if x is None else asked.predict(float(x))
-        return dict(zip(("estimate", "low", "high"), predicted or (None, None, None), strict=True)) | {
-            "rows": asked.rows
-        }
+        found = dict(zip(("estimate", "low", "high"), predicted or (None, None, None), strict=True))
+        is_beyond = x is not None and asked.is_judged and predicted is None
+        return found | {"rows": asked.rows} | ({"beyond": True} if is_beyond else {})
 
     def dump(self) -> dict[str, Any]:
         """The sums, where they count from, and what was concluded when."""

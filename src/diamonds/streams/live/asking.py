@@ -84,6 +84,8 @@ def in_words(spec: FeedSpec, answers: Mapping[str, Mapping[str, Any]]) -> list[s
 def _words(entry: LearnerEntry, name: str, answer: Mapping[str, Any]) -> str:
     said = next((say for field, say in SAID.items() if answer.get(field) is not None), None)
     what = target(entry).replace("_", " ")
+    if answer.get("beyond"):
+        return f"{name.replace('_', ' ')} cannot say: this is too far from all rows that were learned"
     if said is None:
         return f"{name.replace('_', ' ')} cannot say yet: there are too few rows"
     return f"{what}: {said(answer)}, from {int(answer.get('rows') or 0):,} rows" + (

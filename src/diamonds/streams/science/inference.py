@@ -170,7 +170,10 @@ class Regression:
         return head | self._fit() | {"intercept": intercept, "terms": terms}
 
     def predict(self, x: float) -> tuple[float, float, float] | None:
-        """The target expected at an x, and the 95 % interval of a single one there; for fits of one slope and group."""
+        """The target expected at an x, and the 95 % interval of a single one there; for fits of one slope and group.
+
+        None where there are too few rows, or where x is so far away that no float holds what is expected.
+        """
         if not self.is_judged:
             return None
         [group], [slope] = self.groups, self.slopes
@@ -178,7 +181,8 @@ class Regression:
         expected = float(group.y + slope * away)
         variance = self._variance * (away * away / group.xx + 1 / Double(float(group.rows)) + 1.0)
         half = math.sqrt(variance) * self._quantile
-        return expected, expected - half, expected + half
+        low, high = expected - half, expected + half
+        return (expected, low, high) if math.isfinite(low) and math.isfinite(high) else None
 
     def _unscaled(self, column: Column) -> float:
         """The coefficient's variance as a multiple of that of the errors."""
