@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from river.base import Classifier
 from river.linear_model import LogisticRegression
 from sklearn.linear_model import SGDClassifier
 
@@ -161,7 +162,69 @@ def test_a_row_that_it_cannot_take_is_counted_and_the_others_go_on():
 
     assert report["scores"]["rows"] == 50
     assert report["statistics"]["refused"] >= 1
-    assert report["statistics"]["note"].startswith(f"{report['statistics']['refused']} rows were not learned; row 8: ")
+    assert report["statistics"]["note"].startswith(f"at {report['statistics']['refused']} rows it failed; row 8: ")
+
+
+class Failing(LogisticRegression):
+    """Predicts no row whose network is poor, and learns none whose competence is above 1."""
+
+    def predict_proba_one(self, x):
+        if x["network_ability"] < -1:
+            raise RuntimeError("too poor\na network")
+        return super().predict_proba_one(x)
+
+    def learn_one(self, x, y):
+        if x["competence"] > 1:
+            raise RuntimeError
+        super().learn_one(x, y)
+
+
+def test_whatever_an_estimator_raises_the_stream_goes_on_and_each_row_is_counted_once():
+    rows = employees("sum", 1, 0, 400)
+
+    learner = taught({"class": f"{__name__}.Failing"}, rows)
+
+    report = learner.report()
+    failed = [number for number, row in enumerate(rows, 1) if row["competence"] > 1 or row["network_ability"] < -1]
+    why = "RuntimeError" if rows[failed[0] - 1]["competence"] > 1 else "too poor a network"
+    assert 100 < len(failed) < 150
+    assert report["statistics"]["note"] == f"at {len(failed)} rows it failed; row {failed[0]}: {why}"
+    assert report["scores"]["rows"] == 400
+    assert learner.answer({"competence": 0.0, "network_ability": -2.0})["probability"] == 0.5
+    assert learner.report() == report, "being asked changes nothing"
+
+
+class Deciding(Classifier):
+    """Says yes or no, as river's voting does, and has no probabilities of its own."""
+
+    def __init__(self):
+        self.yeses = 0
+
+    def learn_one(self, x, y):
+        self.yeses += 1 if y else -1
+
+    def predict_one(self, x):
+        return self.yeses > 0
+
+
+def test_a_classifier_of_rivers_without_probabilities_says_yes_or_no():
+    rows = employees("sum", 1, 0, 300)
+
+    learner = taught({"class": f"{__name__}.Deciding"}, rows)
+
+    scores = learner.report()["scores"]
+    assert scores["log_loss"] is scores["auc"] is None
+    assert scores["accuracy"] == pytest.approx(scores["always_no_accuracy"], abs=0.02)
+    assert learner.report()["statistics"]["refused"] == 0
+
+
+def test_rivers_factorisation_machines_learn():
+    machine = TREE | {"class": "river.facto.FMRegressor", "params": {"seed": 1}, "features": ["competence"]}
+
+    report = taught(machine, employees("chain", 1, 0, 2_000)).report()
+
+    assert report["statistics"]["refused"] == 0
+    assert report["scores"]["r2"] > 0.03, "a line explains 0.06 of it"
 
 
 @settings(max_examples=25, deadline=None)
@@ -181,6 +244,12 @@ def test_scores_of_any_numbers_can_be_written_as_json(numbers):
         ({"class": "Nothing"}, "there is no class Nothing"),
         ({"class": "nowhere.Nothing"}, "its library must be installed"),
         ({"class": "sklearn.linear_model.LogisticRegression"}, "it has neither partial_fit nor learn_one"),
+        (
+            {"class": "sklearn.preprocessing.StandardScaler"},
+            "learns row by row and predicts nothing: it has no predict$",
+        ),
+        ({"class": "river.preprocessing.StandardScaler"}, "predicts nothing: it has no predict_one$"),
+        ({"class": "river.anomaly.HalfSpaceTrees"}, "predicts nothing: it has no predict_one$"),
         ({"class": "json.dumps"}, "json.dumps is no class"),
         ({"class": "river.linear_model.LinearRegression"}, "predicts a column of numbers, and the target is another"),
         (

@@ -25,8 +25,6 @@ from diamonds.streams.spec import FeedSpec, Row
 
 #: An audit learns so many rows again at most: more take longer than somebody would wait.
 AUDITED_ROWS = 20_000
-#: What an estimator may raise at a row that it cannot take.
-_REFUSALS = (ValueError, TypeError, ArithmeticError, LookupError)
 
 
 class Params(BaseModel):
@@ -83,15 +81,18 @@ class Adapter(ABC):
     def learn(self, row: Row) -> None:
         """Predict the row, score the prediction, then learn from it.
 
-        A row that the estimator cannot take is scored, left out and counted.
+        A row at which the estimator fails is scored and counted; if it fails to learn it, it is left out.
         """
         values, answer = self._values(row), float(row[self._params.target])
-        self._score(values, answer)
+        said, problem = self._said(values)
+        self._score(said, answer)
         try:
             self._rider.learn(values, answer)
-        except _REFUSALS as error:
+        except Exception as error:  # noqa: BLE001 - another library may raise anything, and the stream goes on
+            problem = problem or _in_words(error)
+        if problem:
             self._refused += 1
-            self._refusal = self._refusal or f"row {self._scores.rows:,}: {' '.join(str(error).split())[:200]}"
+            self._refusal = self._refusal or f"row {self._scores.rows:,}: {problem}"
 
     @abstractmethod
     def answer(self, row: Row) -> dict[str, Any]:
@@ -110,7 +111,7 @@ class Adapter(ABC):
         self._begin()
 
     def report(self) -> Report:
-        """Its scores, and whether it took every row; no coefficients, for their uncertainty is not known."""
+        """Its scores, and at how many rows it failed; no coefficients, for their uncertainty is not known."""
         return {
             "coefficients": [],
             "scores": self._scores.report(),
@@ -118,7 +119,7 @@ class Adapter(ABC):
                 "class": self._params.path,
                 "exact": False,
                 "refused": self._refused,
-                "note": f"{self._refused:,} rows were not learned; {self._refusal}" if self._refused else "",
+                "note": f"at {self._refused:,} rows it failed; {self._refusal}" if self._refused else "",
             },
         }
 
@@ -142,8 +143,8 @@ class Adapter(ABC):
         ]
 
     @abstractmethod
-    def _score(self, values: Mapping[str, float], answer: float) -> None:
-        """Predict a row and score that."""
+    def _score(self, said: float | None, answer: float) -> None:
+        """Score what the estimator said of a row."""
 
     @abstractmethod
     def _blank(self) -> None:
@@ -155,13 +156,13 @@ class Adapter(ABC):
         self._refusal = ""
         self._blank()
 
-    def _said(self, values: Mapping[str, float]) -> float | None:
-        """What the estimator predicts; None where it does not say, or what is no number."""
+    def _said(self, values: Mapping[str, float]) -> tuple[float | None, str]:
+        """What the estimator predicts, None where it does not say or what is no number; and why, where it failed."""
         try:
             said = self._rider.predict(values)
-        except _REFUSALS:
-            return None
-        return said if said is not None and math.isfinite(said) else None
+        except Exception as error:  # noqa: BLE001 - another library may raise anything, and the stream goes on
+            return None, _in_words(error)
+        return said if said is not None and math.isfinite(said) else None, ""
 
     def _values(self, row: Row) -> dict[str, float]:
         return {feature: float(row[feature]) for feature in self._params.features}
@@ -169,6 +170,10 @@ class Adapter(ABC):
     def _require_rows(self) -> None:
         if not self._scores.rows:
             raise UntaughtError(f"nothing is known of {self._params.target} yet: no row was learned")
+
+
+def _in_words(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 class Classifying(Adapter):
@@ -186,8 +191,8 @@ class Classifying(Adapter):
             UntaughtError: Nothing was learned yet.
         """
         self._require_rows()
-        rows = self._scores.rows
-        return {"probability": self._probability(self._values(row)), "low": None, "high": None, "rows": rows}
+        said, _ = self._said(self._values(row))
+        return {"probability": self._probability(said), "low": None, "high": None, "rows": self._scores.rows}
 
     def report(self) -> Report:
         """As of any, with the calibration."""
@@ -201,11 +206,10 @@ class Classifying(Adapter):
     def _blank(self) -> None:
         self._scores: ClassificationScores = ClassificationScores()
 
-    def _score(self, values: Mapping[str, float], answer: float) -> None:
-        self._scores.add(self._probability(values), bool(answer))
+    def _score(self, said: float | None, answer: float) -> None:
+        self._scores.add(self._probability(said), bool(answer))
 
-    def _probability(self, values: Mapping[str, float]) -> float:
-        said = self._said(values)
+    def _probability(self, said: float | None) -> float:
         return 0.5 if said is None else min(max(said, 0.0), 1.0)
 
 
@@ -221,14 +225,14 @@ class Regressing(Adapter):
             UntaughtError: Nothing was learned yet.
         """
         self._require_rows()
-        return {"estimate": self._estimate(self._values(row)), "low": None, "high": None, "rows": self._scores.rows}
+        said, _ = self._said(self._values(row))
+        return {"estimate": self._estimate(said), "low": None, "high": None, "rows": self._scores.rows}
 
     def _blank(self) -> None:
         self._scores: RegressionScores = RegressionScores()
 
-    def _score(self, values: Mapping[str, float], answer: float) -> None:
-        self._scores.add(self._estimate(values), answer)
+    def _score(self, said: float | None, answer: float) -> None:
+        self._scores.add(self._estimate(said), answer)
 
-    def _estimate(self, values: Mapping[str, float]) -> float:
-        said = self._said(values)
+    def _estimate(self, said: float | None) -> float:
         return self._scores.mean if said is None else said

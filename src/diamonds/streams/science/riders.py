@@ -63,12 +63,14 @@ class RiverRider:
 
     def __init__(self, estimator: Any, task: Task) -> None:  # noqa: ANN401 - whatever has the methods
         """The estimator has learned nothing yet."""
-        self._estimator, self._is_classifier = estimator, task == "classification"
-        self.gives_probabilities = self._is_classifier
+        self._estimator, self._is_classifier, self._is_fitted = estimator, task == "classification", False
+        self.gives_probabilities = self._is_classifier and not _is_of_base(estimator)
 
     def predict(self, values: Values) -> float | None:
-        """The number, or the probability of a yes; None where it does not say."""
-        if not self._is_classifier:
+        """The number, or the probability of a yes; None where it does not say, and before the first row."""
+        if not self._is_fitted:
+            return None
+        if not self.gives_probabilities:
             said = self._estimator.predict_one(dict(values))
             return None if said is None else float(said)
         chances = self._estimator.predict_proba_one(dict(values))
@@ -76,14 +78,23 @@ class RiverRider:
 
     def learn(self, values: Values, answer: float) -> None:
         """Learn from a row."""
-        self._estimator.learn_one(dict(values), bool(answer) if self._is_classifier else answer)
+        target = bool(answer) if self._is_classifier else np.float64(answer)  # factorisation machines need NumPy's
+        with np.errstate(all="ignore"):
+            self._estimator.learn_one(dict(values), target)
+        self._is_fitted = True
+
+
+def _is_of_base(estimator: Any) -> bool:  # noqa: ANN401 - one of river's
+    """Whether what should give probabilities is only river's word for having none."""
+    return str(estimator.predict_proba_one.__module__).startswith("river.base.")
 
 
 def rider(path: str, params: Mapping[str, Any], task: Task) -> Rider:
     """An estimator by the dotted path of its class, that has learned nothing yet.
 
     Raises:
-        ConfigurationError: There is no such class, it does not learn row by row, or it is for another task.
+        ConfigurationError: There is no such class, it does not learn row by row, it does not predict, or it is for
+            another task.
     """
     kind = _class(path)
     try:
@@ -91,9 +102,11 @@ def rider(path: str, params: Mapping[str, Any], task: Task) -> Rider:
     except (TypeError, ValueError) as error:
         raise ConfigurationError(f"{path} cannot be made of the params {dict(params)}: {error}") from error
     if hasattr(estimator, "learn_one"):
+        _require_method(path, estimator, "predict_one")
         _require(path, task, is_classifier=hasattr(estimator, "predict_proba_one"))
         return RiverRider(estimator, task)
     if hasattr(estimator, "partial_fit"):
+        _require_method(path, estimator, "predict")
         _require(path, task, is_classifier="classes" in inspect.signature(estimator.partial_fit).parameters)
         return SklearnRider(estimator, task)
     raise ConfigurationError(f"{path} does not learn row by row: it has neither partial_fit nor learn_one")
@@ -111,6 +124,11 @@ def _class(path: str) -> Any:  # noqa: ANN401 - whatever lies there
     if not inspect.isclass(found):
         raise ConfigurationError(f"{path} is no class")
     return found
+
+
+def _require_method(path: str, estimator: Any, method: str) -> None:  # noqa: ANN401 - whatever was made
+    if not hasattr(estimator, method):
+        raise ConfigurationError(f"{path} learns row by row and predicts nothing: it has no {method}")
 
 
 def _require(path: str, task: Task, *, is_classifier: bool) -> None:
