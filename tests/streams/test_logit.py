@@ -14,6 +14,7 @@ from diamonds.streams.learners import Learner, build
 from diamonds.streams.learners.logit import Logit, Params
 from diamonds.streams.science.adf import AssumedDensity
 from diamonds.streams.science.drift import PageHinkley
+from diamonds.streams.science.separation import MOST_ROWS, Separation
 from diamonds.streams.science.terms import Terms
 from diamonds.streams.spec import FeedSpec, Row
 
@@ -339,17 +340,77 @@ def test_a_row_held_impossible_moves_the_belief_towards_it():
     assert density.mean[0, 1] == pytest.approx(-5 + 1e-6 * 1_000)
 
 
-def test_two_groups_that_a_line_parts_are_said_to_be_apart_and_others_are_not():
-    apart = taught(employees("hard", 2, 0, 1_000)).report()
+def parted(margin: float, threshold: float, seed: int, rows: int) -> list[Row]:
+    """Of those whose qualities add up to more than the threshold all are promoted, and nobody is near it."""
+    pairs = np.random.default_rng(seed).standard_normal((40 * rows, 2))
+    far = pairs[np.abs(pairs.sum(axis=1) - threshold) >= margin][:rows].tolist()
+    return [row(c, w, c + w > threshold) for c, w in far]
 
-    assert apart["statistics"]["separated"]
-    assert (
-        "the two groups hardly overlap; the size of the coefficients is limited by the prior"
-        in apart["statistics"]["note"]
-    )
-    assert apart["scores"]["recent_accuracy"] > 0.97
-    for process in BOUND:
-        assert not taught(employees(process, 2, 0, 1_000)).report()["statistics"]["separated"]
+
+APART = "the two groups do not overlap; coefficient size is limited by the prior, not by the data"
+
+
+@pytest.mark.parametrize(("margin", "threshold"), [(0, 1), (0.5, 1), (1, 1), (2, 1), (0, 3)])
+def test_two_groups_that_a_line_parts_are_said_to_be_apart_however_far_and_however_rare(margin, threshold):
+    for seed in range(2):
+        learner, rows = logit(), parted(margin, threshold, seed, 6_000)
+        for number, each in enumerate(rows, 1):
+            learner.learn(each)
+            if number >= 1_000 and number % 500 == 0:
+                said = learner.report()["statistics"]
+                assert (said["separated"], said["note"]) == (True, APART)
+
+
+def test_groups_that_are_apart_are_said_to_be_so_before_500_rows_and_not_of_a_few_rows():
+    of_few, of_more = (taught(parted(0.5, 1, 1, count)).report()["statistics"]["separated"] for count in (250, 400))
+
+    assert (of_few, of_more) == (False, True)
+
+
+@pytest.mark.parametrize("process", BOUND)
+def test_groups_that_overlap_are_never_said_to_be_apart(process):
+    for seed in range(5):
+        learner = logit()
+        for number, each in enumerate(employees(process, seed, 0, 2_000), 1):
+            learner.learn(each)
+            if number >= 300 and number % 20 == 0:
+                said = learner.report()["statistics"]
+                assert not said["separated"]
+                assert "overlap" not in said["note"]
+
+
+def test_a_rare_outcome_of_chance_is_not_taken_for_groups_that_are_apart():
+    random = np.random.default_rng(2)
+    rows = [row(c, w, random.random() < 0.01) for c, w in random.standard_normal((3_000, 2)).tolist()]
+
+    report = taught(rows).report()
+
+    assert report["scores"]["accuracy"] > 0.98
+    assert (report["statistics"]["separated"], report["statistics"]["note"]) == (False, "")
+
+
+def test_groups_that_overlap_by_a_tenth_of_a_deviation_are_said_to_hardly_overlap():
+    random = np.random.default_rng(1)
+    rows = [row(c, w, c + w + 0.1 * noise > 1) for c, w, noise in random.standard_normal((1_000, 3)).tolist()]
+
+    said = taught(rows).report()["statistics"]
+
+    assert (said["separated"], said["note"]) == (False, APART.replace("do not", "hardly"))
+
+
+def test_rows_that_are_parted_in_many_dimensions_are_known_by_a_few_of_them():
+    random = np.random.default_rng(1)
+    rows, slopes = random.standard_normal((3_000, 20)), random.standard_normal(20)
+    parted_rows, overlapping = Separation(), Separation()
+
+    for place, features in enumerate(np.column_stack([np.ones(3_000), rows])):
+        outcome = bool(features[1:] @ slopes > 1)
+        parted_rows.see(features, outcome)
+        overlapping.see(features, outcome != (place % 50 == 0))
+
+    assert (parted_rows.overlaps, overlapping.overlaps) == (False, True)
+    assert len(parted_rows.dump()["rows"]) <= MOST_ROWS
+    assert overlapping.dump() == {"overlaps": True, "rows": []}
 
 
 def test_the_audit_of_groups_that_a_line_parts_says_that_it_needed_the_prior():

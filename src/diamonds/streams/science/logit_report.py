@@ -17,12 +17,15 @@ from diamonds.streams.science.twins import BENT, STRAIGHT, Twins, interval
 
 Array = NDArray[np.float64]
 
-#: Before so many rows the prior is expected to show, and nothing is said of separation.
+#: Groups are said to be apart from so many rows on, and so many of each: any few rows may be. On the processes of
+#: `feeding.generators` that overlap it is known by row 175 at the latest, in 1,500 streams of each.
+APART, OF_EACH = 300, 5
+#: Of so many rows the prior is expected to show, and nothing is said of its pull.
 ENOUGH = 500
-#: The prior's pull, in standard errors, from which on it is said to limit the coefficients. On rows that a line parts
-#: it stays at 0.8 to 1.1; on the processes of `feeding.generators` that overlap it is below 0.4 at 1,000 rows, and less
-#: later.
+#: The prior's pull, in standard errors, from which on it is said to limit the coefficients. On the processes of
+#: `feeding.generators` that overlap it is below 0.4 at 1,000 rows, and less later.
 PULL = 0.6
+LIMITED = "coefficient size is limited by the prior, not by the data"
 #: From this weight of the model of degree 2 on, a straight line is said not to be enough.
 LIKELY = 0.95
 
@@ -52,7 +55,7 @@ def statistics(
     twins: Twins, features: Sequence[str], target: str, scores: ClassificationScores, drift: PageHinkley
 ) -> dict[str, Any]:
     """All else that is known, and what is to be known of it in words."""
-    rang, separated = drift.report(), is_separated(twins, scores.rows)
+    rang, separated = drift.report(), is_separated(twins, scores)
     return {
         "squares_weight": twins.weight,
         "separated": separated,
@@ -68,12 +71,19 @@ def statistics(
     }
 
 
-def is_separated(twins: Twins, rows: int) -> bool:
-    """Whether a line parts yes from no, or nearly: the prior then goes on pulling at the straight model's coefficients.
+def is_separated(twins: Twins, scores: ClassificationScores) -> bool:
+    """Whether a line parts yes from no in all rows so far: then no coefficients are the likeliest."""
+    of_each = min(scores.positives, scores.rows - scores.positives)
+    return scores.rows >= APART and of_each >= OF_EACH and not twins.separation.overlaps
 
-    To first order, it holds the posterior's mean off the likeliest by covariance times prior precision times mean.
+
+def is_held_back(twins: Twins, rows: int) -> bool:
+    """Whether the prior goes on pulling at the straight model's coefficients, for the groups hardly overlap.
+
+    To first order, it holds the posterior's mean off the likeliest by covariance times prior precision times mean. What
+    forgets remembers too few rows for that: there, any prior pulls.
     """
-    if rows < ENOUGH:
+    if rows < ENOUGH or (1 - twins.prior.forget) * ENOUGH > 1:
         return False
     size = 1 + twins.features
     covariance, mean = twins.density.covariance[STRAIGHT, :size, :size], twins.density.mean[STRAIGHT, :size]
@@ -85,13 +95,12 @@ def _notes(
     twins: Twins, target: str, scores: ClassificationScores, rang: dict[str, Any], *, separated: bool
 ) -> list[str]:
     notes = []
+    held_back = is_held_back(twins, scores.rows)
     if scores.rows and scores.positives in {0, scores.rows}:
         notes.append(f"{target} was the same in all {scores.rows:,} rows so far: nothing tells one from the other yet")
-    elif separated:
-        notes.append(
-            "the two groups hardly overlap; the size of the coefficients is limited by the prior, not by the data"
-        )
-    if twins.weight >= LIKELY:
+    elif separated or held_back:
+        notes.append(f"the two groups {'do not' if separated else 'hardly'} overlap; {LIMITED}")
+    elif twins.weight >= LIKELY:
         notes.append("a straight line is not enough: the model with squares and products predicts better")
     if rang["alarm"]:
         notes.append(

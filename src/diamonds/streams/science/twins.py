@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from diamonds.streams.science.adf import AssumedDensity
 from diamonds.streams.science.scores import NEAREST, Z95
+from diamonds.streams.science.separation import Separation
 from diamonds.streams.science.terms import Terms
 
 Array = NDArray[np.float64]
@@ -62,6 +63,7 @@ class Twins:
         features: How many there are.
         terms: The scale of the features.
         density: The posteriors.
+        separation: Whether a line parts yes from no.
         losses: The cumulative log loss of each model, in nats.
     """
 
@@ -69,7 +71,7 @@ class Twins:
         """Nothing was learned yet; the scale is that of the first so many rows."""
         self.features, self.prior, self._first_rows = features, prior, first_rows
         self.terms = Terms([0.0] * features, [1.0] * features)
-        self.density = self._blank()
+        self.density, self.separation = self._blank(), Separation()
         self.losses = [0.0, 0.0]
         self._first: list[tuple[list[float], bool]] | None = []
 
@@ -82,7 +84,7 @@ class Twins:
     def learn(self, values: list[float], outcome: bool) -> float:  # noqa: FBT001 - what came
         """Learn from a row; gives the probability of its outcome, from before that."""
         if self._first is None:
-            chances = self.density.learn(self.terms.expand(values), outcome)
+            chances = self._learn(values, outcome)
         else:
             chances = self.density.predict(self.terms.expand(values), outcome)[0]
             self._first.append((values, outcome))
@@ -111,7 +113,8 @@ class Twins:
         """The first rows or, once there are enough, what was learned from them and all later ones."""
         if self._first is not None:
             return {"first": [[*values, outcome] for values, outcome in self._first], "losses": list(self.losses)}
-        return {"terms": self.terms.dump(), "density": self.density.dump(), "losses": list(self.losses)}
+        learned = {name: getattr(self, name).dump() for name in ("terms", "density", "separation")}
+        return learned | {"losses": list(self.losses)}
 
     def load(self, document: Mapping[str, Any]) -> None:
         """Hold what `dump` gave."""
@@ -121,18 +124,24 @@ class Twins:
             self._learn_first(self._first)
         else:
             self._first, self.terms = None, Terms(**document["terms"])
-            self.density = self._blank()
+            self.density, self.separation = self._blank(), Separation()
             self.density.load(document["density"])
+            self.separation.load(document["separation"])
+
+    def _learn(self, values: list[float], outcome: bool) -> list[float]:  # noqa: FBT001 - what came
+        terms = self.terms.expand(values)
+        self.separation.see(terms[: 1 + self.features], outcome)
+        return self.density.learn(terms, outcome)
 
     def _blank(self) -> AssumedDensity:
         return AssumedDensity(self.prior.variances(self.features), self.prior.forget)
 
     def _learn_first(self, rows: list[tuple[list[float], bool]]) -> None:
-        self.density = self._blank()
+        self.density, self.separation = self._blank(), Separation()
         if rows:
             self.terms = Terms.of([values for values, _ in rows])
         for values, outcome in rows:
-            self.density.learn(self.terms.expand(values), outcome)
+            self._learn(values, outcome)
         if len(rows) >= self._first_rows:
             self._first = None
 
