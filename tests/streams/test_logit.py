@@ -465,6 +465,35 @@ def test_forgetting_follows_a_break_sooner_and_costs_a_little_without_one():
     assert without[0] < without[1] < without[0] + 0.03
 
 
+def test_where_old_rows_fade_the_robust_errors_are_of_the_rows_that_are_left():
+    """The two are of one size where the model is right; weights that fade leave √½ of it."""
+    found = taught(employees("logistic", 5, 0, 20_000), forget=0.999).report()["coefficients"]
+
+    for each in found:
+        assert 0.5 < each["se_robust"] / each["se"] < 1
+
+
+@pytest.mark.parametrize("forget", [0.9, 0.95, 0.99])
+def test_what_remembers_few_rows_does_not_take_the_pull_of_its_prior_for_groups_that_hardly_overlap(forget):
+    learner = logit(forget=forget)
+
+    for number, each in enumerate(employees("logistic", 5, 0, 2_000), 1):
+        learner.learn(each)
+        if number >= 300 and number % 50 == 0:
+            said = learner.report()["statistics"]
+            assert not said["separated"]
+            assert "overlap" not in said["note"]
+
+
+def test_after_a_break_it_recommends_to_forget_only_where_nothing_is_forgotten():
+    remembering, forgetting = (taught(broken(), forget=forget).report()["statistics"] for forget in (1, 0.999))
+
+    assert remembering["drift"]["alarm"]
+    assert forgetting["drift"]["alarm"]
+    assert remembering["note"].endswith("`forget` below 1 (such as 0.999) follows a world that changes")
+    assert forgetting["note"].endswith("with `forget` at 0.999, what was before fades within some 1,000 rows")
+
+
 def test_however_much_is_forgotten_no_variance_exceeds_its_prior():
     learner = taught(employees("sum", 1, 0, 500), forget=0.9)
 

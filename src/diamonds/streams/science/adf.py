@@ -40,7 +40,8 @@ class AssumedDensity:
         mean: Of the coefficients, of shape (models, terms).
         covariance: Of shape (models, terms, terms); symmetric to the last bit.
         meat: The sum of squared errors of prediction times xx' of the first model, for standard errors that do not
-            trust the model (White 1980), of shape (terms, terms).
+            trust the model (White 1980), of shape (terms, terms). Old rows fade twice as fast from it: what is summed
+            are squares of what each row weighs.
     """
 
     def __init__(self, prior: Array, forget: float = 1.0) -> None:
@@ -137,6 +138,7 @@ class AssumedDensity:
 
     def _fade(self) -> None:
         """Widen the covariance by 1 / `forget`, no variance beyond its prior; what is correlated stays so."""
+        self.meat *= self._forget**2
         for model, own in enumerate(self._places):
             variances = np.maximum(self.covariance[model].diagonal()[own], _SMALLEST**2)
             factors = np.ones(len(self._own))

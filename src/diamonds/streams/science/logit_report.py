@@ -103,11 +103,15 @@ def _notes(
     elif twins.weight >= LIKELY:
         notes.append("a straight line is not enough: the model with squares and products predicts better")
     if rang["alarm"]:
-        notes.append(
-            f"at row {rang['row']:,} predictions had become worse than before: `forget` below 1 (such as 0.999)"
-            " follows a world that changes"
-        )
+        notes.append(f"at row {rang['row']:,} predictions had become worse than before: {_advice(twins.prior.forget)}")
     return notes
+
+
+def _advice(forget: float) -> str:
+    """What helps in a world that changes."""
+    if forget == 1:
+        return "`forget` below 1 (such as 0.999) follows a world that changes"
+    return f"with `forget` at {forget:g}, what was before fades within some {1 / (1 - forget):,.0f} rows"
 
 
 def _robust(twins: Twins) -> list[float]:
