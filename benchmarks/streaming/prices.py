@@ -62,6 +62,8 @@ def measure(*, quick: bool) -> Findings:
         _compare_champions(name, params, feeds, findings)
     _count_false_alarms(40 if quick else 400, findings)
     _time_and_check(feeds[0][1], findings)
+    wrong = [f"{each.what} is {each.value:g} {each.unit}" for each in findings.figures if each.is_reached is False]
+    findings.blame("bars", [each for each in wrong if "µs" not in each])
     return findings
 
 
