@@ -117,7 +117,7 @@ class MarketIndex:
         if self._of != (champion.name, champion.version):
             raise UntaughtError(f"no stone was compared with {champion.name} {champion.version} yet")
         champions = _log_price(champion, row)
-        half = NORMAL_95 * math.sqrt(self._level.variance + self._level.noise)
+        half = NORMAL_95 * math.hypot(math.sqrt(self._level.variance), self._level.scatter)
         moved = champions + self._level.level
         low, price, high = (round(math.exp(moved + away), 2) for away in (-half, 0.0, half))
         return {
@@ -194,7 +194,7 @@ class MarketIndex:
         retrain = offered and abs(index - 1) > self._params.retrain_beyond
         return {
             "market_index": index, "low": math.exp(low), "high": math.exp(high),
-            "scatter": math.sqrt(self._level.noise), "conditions": conditions, "offered": offered, "retrain": retrain,
+            "scatter": self._level.scatter, "conditions": conditions, "offered": offered, "retrain": retrain,
             "note": _note(champion, index, offered=offered, retrain=retrain),
         }  # fmt: skip
 
