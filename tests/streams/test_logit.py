@@ -154,6 +154,15 @@ def test_the_weight_of_the_squares_says_whether_a_straight_line_is_enough(proces
     assert report["scores"]["log_loss"] <= report["scores"][better] + math.log(2) / 1_500 + 1e-9
 
 
+def test_whether_a_straight_line_is_enough_is_not_known_before_one_model_is_likelier_by_far():
+    known = {
+        (process, rows): taught(employees(process, 2, 0, rows)).report()["statistics"]["is_straight"]
+        for process, rows in (("sum", 5_000), ("interaction", 1_500), ("sum", 50), ("hard", 1_500))
+    }
+
+    assert list(known.values()) == [True, False, None, None]
+
+
 def test_the_model_of_degree_two_is_said_on_the_features_own_scales():
     rows = employees("interaction", 5, 0, 3_000)
     moved = [each | {"competence": 50 + 15 * each["competence"]} for each in rows]

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 
-from diamonds.streams.science.scores import BLOCK, BLOCKS, ClassificationScores, RegressionScores, wilson
+from diamonds.streams.science.calibration import wilson
+from diamonds.streams.science.scores import BLOCK, BLOCKS, ClassificationScores, RegressionScores
 
 
 def drawn(rows: int, rate: float = 0.35, seed: int = 0) -> list[tuple[float, bool]]:
@@ -50,6 +51,45 @@ def test_the_recent_scores_are_of_the_newest_blocks_alone():
     assert report["recent_accuracy"] == pytest.approx((sum((p > 0.5) == y for p, y in newest)) / 493)
     assert report["recent_log_loss"] == pytest.approx(log_loss([y for _, y in newest], [p for p, _ in newest]))
     assert report["accuracy"] < 0.4 < report["recent_accuracy"]
+
+
+def base_rates(outcomes: list[bool]) -> list[float]:
+    """The share of yeses before each row, one of each counted beforehand."""
+    return [(sum(outcomes[:place]) + 1) / (place + 2) for place in range(len(outcomes))]
+
+
+@pytest.mark.parametrize("rate", [0.5, 0.35, 0.02])
+def test_the_scores_of_the_newest_rows_and_of_the_base_rate_are_those_of_scikit_learn(rate):
+    predictions = drawn(3_021, rate, seed=1)
+    probabilities, outcomes = (list(column) for column in zip(*predictions, strict=True))
+    rates = base_rates(outcomes)
+
+    report = scored(predictions).report()
+
+    for prefix, rows, near in ("", 3_021, 5e-4), ("recent_", 471, 2e-4):
+        y, p, base = outcomes[-rows:], probabilities[-rows:], rates[-rows:]
+        assert report[f"{prefix}log_loss"] == pytest.approx(log_loss(y, p), rel=1e-12)
+        assert report[f"{prefix}brier"] == pytest.approx(brier_score_loss(y, p), rel=1e-12)
+        assert report[f"{prefix}auc"] == pytest.approx(roc_auc_score(y, p), abs=near)
+        assert report[f"{prefix}base_rate_log_loss"] == pytest.approx(log_loss(y, base), rel=1e-12)
+        assert report[f"{prefix}base_rate_brier"] == pytest.approx(brier_score_loss(y, base), rel=1e-12)
+        assert report[f"{prefix}always_no_accuracy"] == pytest.approx(1 - sum(y) / rows, rel=1e-12)
+        assert report[f"{prefix}base_rate_log_loss"] > report[f"{prefix}log_loss"]
+
+
+def test_the_calibration_of_the_newest_rows_is_of_them_alone():
+    predictions = [(0.95, False)] * 2_000 + drawn(BLOCK * BLOCKS - 20)
+
+    bins = scored(predictions).recent_calibration()
+
+    newest = drawn(BLOCK * BLOCKS - 20)
+    for each in bins:
+        inside = [(p, y) for p, y in newest if each["low"] <= p < each["high"]]
+        assert each["rows"] == len(inside)
+        assert each["predicted"] == pytest.approx(np.mean([p for p, _ in inside]), abs=4e-4)
+        assert each["observed"] == pytest.approx(np.mean([y for _, y in inside]), rel=1e-12)
+    assert bins[9]["observed_low"] == wilson(bins[9]["observed"] * bins[9]["rows"], bins[9]["rows"])[0]
+    assert ClassificationScores().recent_calibration()[9]["rows"] == 0
 
 
 def test_before_any_row_nothing_is_said_and_of_one_outcome_no_auc():

@@ -26,6 +26,9 @@ from diamonds.streams.spec import FeedSpec, Row
 #: An audit learns so many rows again at most: more take longer than somebody would wait.
 AUDITED_ROWS = 20_000
 
+#: Scores of probabilities; who says only yes or no has none.
+OF_CHANCES = ("log_loss", "brier", "auc")
+
 
 class Params(BaseModel):
     """What the entry says.
@@ -199,8 +202,9 @@ class Classifying(Adapter):
         report = super().report()
         if self._rider.gives_probabilities:
             report["statistics"]["calibration"] = self._scores.calibration()
+            report["statistics"]["recent_calibration"] = self._scores.recent_calibration()
         else:
-            report["scores"] |= dict.fromkeys(("log_loss", "brier", "auc", "recent_log_loss", "recent_brier"))
+            report["scores"] |= dict.fromkeys(f"{prefix}{name}" for prefix in ("", "recent_") for name in OF_CHANCES)
         return report
 
     def _blank(self) -> None:

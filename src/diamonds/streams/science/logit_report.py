@@ -26,7 +26,8 @@ ENOUGH = 500
 #: `feeding.generators` that overlap it is below 0.4 at 1,000 rows, and less later.
 PULL = 0.6
 LIMITED = "coefficient size is limited by the prior, not by the data"
-#: From this weight of the model of degree 2 on, a straight line is said not to be enough.
+#: From this weight of the model of degree 2 on, a straight line is said not to be enough; and to be, from this one of
+#: the straight model on.
 LIKELY = 0.95
 
 
@@ -58,9 +59,11 @@ def statistics(
     rang, separated = drift.report(), is_separated(twins, scores)
     return {
         "squares_weight": twins.weight,
+        "is_straight": None if separated else is_straight(twins, scores.rows),
         "separated": separated,
         "note": "; ".join(_notes(twins, target, scores, rang, separated=separated)),
         "calibration": scores.calibration(),
+        "recent_calibration": scores.recent_calibration(),
         "drift": rang,
         "squares": coefficients(twins, features, BENT),
         "forget": twins.prior.forget,
@@ -91,16 +94,25 @@ def is_held_back(twins: Twins, rows: int) -> bool:
     return bool((np.abs(pull) > PULL * np.sqrt(covariance.diagonal())).any())
 
 
+def is_straight(twins: Twins, rows: int) -> bool | None:
+    """Whether a straight line is enough; None where that is not known.
+
+    Where the prior holds the straight model back, the weights say which of two priors is nearer to a sharp rule.
+    """
+    if max(twins.weight, 1 - twins.weight) < LIKELY or is_held_back(twins, rows):
+        return None
+    return twins.weight < 0.5  # noqa: PLR2004 - the likelier of the two
+
+
 def _notes(
     twins: Twins, target: str, scores: ClassificationScores, rang: dict[str, Any], *, separated: bool
 ) -> list[str]:
     notes = []
-    held_back = is_held_back(twins, scores.rows)
     if scores.rows and scores.positives in {0, scores.rows}:
         notes.append(f"{target} was the same in all {scores.rows:,} rows so far: nothing tells one from the other yet")
-    elif separated or held_back:
+    elif separated or is_held_back(twins, scores.rows):
         notes.append(f"the two groups {'do not' if separated else 'hardly'} overlap; {LIMITED}")
-    elif twins.weight >= LIKELY:
+    elif is_straight(twins, scores.rows) is False:
         notes.append("a straight line is not enough: the model with squares and products predicts better")
     if rang["alarm"]:
         notes.append(f"at row {rang['row']:,} predictions had become worse than before: {_advice(twins.prior.forget)}")

@@ -7,32 +7,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, TypedDict
+from typing import Any
+
+from diamonds.streams.science.calibration import DECILES, CalibrationBin, calibration_bin
+from diamonds.streams.science.newest import Newest, area
 
 #: The newest are counted in blocks of so many rows, and of so many blocks: the newest 451 to 500 rows, as they come.
 BLOCK, BLOCKS = 50, 10
 #: Bins of the histogram of probabilities, for the area under the curve.
 BINS = 200
-#: Bins of the calibration.
-DECILES = 10
 #: No probability is scored as nearer to 0 or 1 than this: a mistake that was held impossible costs 34.5 nats.
 NEAREST = 1e-15
 #: A number is scored as no larger than this: squares of what is larger could not be added up.
 LARGEST = 1e140
-#: Of a normal distribution, 95 % lies within so many standard deviations.
-Z95 = 1.959963984540054
-
-
-class CalibrationBin(TypedDict):
-    """The rows whose probability was from `low` to `high`: what was predicted beside what came, with its 95 % bar."""
-
-    low: float
-    high: float
-    rows: int
-    predicted: float | None
-    observed: float | None
-    observed_low: float | None
-    observed_high: float | None
 
 
 class _Sums:
@@ -51,6 +38,11 @@ class _Sums:
         for sums in (self.all, blocks[-1]):
             for place, term in enumerate(terms):
                 sums[place] += term
+
+    @property
+    def recent_rows(self) -> int:
+        """How many the newest are."""
+        return BLOCK * (len(self.blocks) - 1) + int(self.blocks[-1][0])
 
     def means(self) -> list[float | None]:
         """Over all rows: how many they are, and the mean of each further term."""
@@ -81,6 +73,8 @@ class ClassificationScores:
         self._sums = _Sums(5)
         self._bins = [[0] * BINS, [0] * BINS]  # of the rows that came to be a no, and a yes
         self._deciles = [[0, 0.0, 0] for _ in range(DECILES)]  # rows, sum of their probabilities, yeses
+        self._newest = Newest()
+        self._of_base_rate = [0.0, 0.0]  # the sums of its losses and of its squared errors
 
     @property
     def rows(self) -> int:
@@ -96,9 +90,11 @@ class ClassificationScores:
         """Score a probability of a yes, said before the outcome was seen; gives the loss in nats."""
         chance = probability if outcome else 1.0 - probability
         loss = -math.log(max(chance, NEAREST))
+        self._score_base_rate(outcome)
         is_right = (probability > 0.5) == outcome  # noqa: PLR2004 - the likelier of the two
         self._sums.add((1.0, float(outcome), float(is_right), loss, (1.0 - chance) ** 2))
         self._bins[outcome][bin_of(probability)] += 1
+        self._newest.add(probability, outcome, self._sums.recent_rows)
         decile = self._deciles[min(int(probability * DECILES), DECILES - 1)]
         decile[0] += 1
         decile[1] += probability
@@ -108,22 +104,33 @@ class ClassificationScores:
     def report(self) -> dict[str, float | None]:
         """The scores by name, None where there is nothing to score; those of the newest rows begin with `recent_`.
 
-        `always_no_accuracy` is what saying no to all would have reached; `auc` is None until both outcomes were seen.
+        `always_no_accuracy` is what saying no to all would have reached; `base_rate_log_loss` and `base_rate_brier` are
+        what saying the share of yeses among the rows before would have cost, one of each counted beforehand. `auc` is
+        None until both outcomes were seen.
         """
         _, base_rate, accuracy, log_loss, brier = self._sums.means()
         _, recent_base_rate, recent_accuracy, recent_log_loss, recent_brier = self._sums.recent_means()
+        rows = self.rows
+        of_base_rate = [total / rows if rows else None for total in self._of_base_rate]
+        recent_of_base_rate = self._newest.of_base_rate(rows, self.positives)
         return {
-            "rows": self.rows,
+            "rows": rows,
             "base_rate": base_rate,
-            "always_no_accuracy": None if base_rate is None else 1 - base_rate,
             "accuracy": accuracy,
+            "always_no_accuracy": None if base_rate is None else 1 - base_rate,
             "log_loss": log_loss,
+            "base_rate_log_loss": of_base_rate[0],
             "brier": brier,
+            "base_rate_brier": of_base_rate[1],
             "auc": self.auc(),
             "recent_base_rate": recent_base_rate,
             "recent_accuracy": recent_accuracy,
+            "recent_always_no_accuracy": None if recent_base_rate is None else 1 - recent_base_rate,
             "recent_log_loss": recent_log_loss,
+            "recent_base_rate_log_loss": recent_of_base_rate[0],
             "recent_brier": recent_brier,
+            "recent_base_rate_brier": recent_of_base_rate[1],
+            "recent_auc": self._newest.auc(),
         }
 
     def auc(self) -> float | None:
@@ -131,16 +138,15 @@ class ClassificationScores:
 
         Within one bin of the histogram they count as equal, half a time each.
         """
-        below, won = 0, 0
-        for noes, yeses in zip(*self._bins, strict=True):
-            won += yeses * (2 * below + noes)
-            below += noes
-        pairs = self.positives * (self.rows - self.positives)
-        return won / (2 * pairs) if pairs else None
+        return area(*self._bins)
+
+    def recent_calibration(self) -> list[CalibrationBin]:
+        """Ten bins of the probability, of the newest rows; what was predicted is told to within 0.0004."""
+        return self._newest.calibration()
 
     def calibration(self) -> list[CalibrationBin]:
         """Ten bins of the probability."""
-        return [_calibration(place, *decile) for place, decile in enumerate(self._deciles)]
+        return [calibration_bin(place, *decile) for place, decile in enumerate(self._deciles)]
 
     def dump(self) -> dict[str, Any]:
         """All sums, as JSON."""
@@ -148,6 +154,8 @@ class ClassificationScores:
             "sums": self._sums.dump(),
             "bins": [list(bins) for bins in self._bins],
             "deciles": [list(decile) for decile in self._deciles],
+            "newest": self._newest.dump(),
+            "of_base_rate": list(self._of_base_rate),
         }
 
     def load(self, document: Mapping[str, Any]) -> None:
@@ -155,6 +163,16 @@ class ClassificationScores:
         self._sums.load(document["sums"])
         self._bins = [list(bins) for bins in document["bins"]]
         self._deciles = [list(decile) for decile in document["deciles"]]
+        self._newest.load(document["newest"])
+        self._of_base_rate = list(document["of_base_rate"])
+
+    def _score_base_rate(self, outcome: bool) -> None:  # noqa: FBT001 - what came
+        """Before the row is counted."""
+        rows, yeses, *_ = self._sums.all
+        rate = (yeses + 1) / (rows + 2)
+        chance = rate if outcome else 1 - rate
+        self._of_base_rate[0] -= math.log(chance)
+        self._of_base_rate[1] += (1 - chance) ** 2
 
 
 def bin_of(probability: float) -> int:
@@ -166,31 +184,6 @@ def bin_of(probability: float) -> int:
     (0, 4, 100, 199)
     """
     return min(int(math.asin(math.sqrt(probability)) * (BINS * 2 / math.pi)), BINS - 1)
-
-
-def wilson(successes: float, rows: int) -> tuple[float, float]:
-    """The 95 % interval of a share (Wilson 1927), which stays within 0 and 1 however few the rows are.
-
-    >>> [round(end, 3) for end in wilson(8, 10)]
-    [0.49, 0.943]
-    """
-    share, pull = successes / rows, Z95**2 / rows
-    middle = (share + pull / 2) / (1 + pull)
-    half = Z95 * math.sqrt(share * (1 - share) / rows + pull / (4 * rows)) / (1 + pull)
-    return max(middle - half, 0.0), min(middle + half, 1.0)
-
-
-def _calibration(place: int, rows: float, predicted: float, yeses: float) -> CalibrationBin:
-    low, high = wilson(yeses, int(rows)) if rows else (None, None)
-    return {
-        "low": place / DECILES,
-        "high": (place + 1) / DECILES,
-        "rows": int(rows),
-        "predicted": predicted / rows if rows else None,
-        "observed": yeses / rows if rows else None,
-        "observed_low": low,
-        "observed_high": high,
-    }
 
 
 def _bounded(number: float) -> float:

@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diamonds.streams.science.adf import AssumedDensity
-from diamonds.streams.science.scores import NEAREST, Z95
+from diamonds.streams.science.calibration import Z95
+from diamonds.streams.science.scores import NEAREST
 from diamonds.streams.science.separation import Separation
 from diamonds.streams.science.terms import Terms
 
