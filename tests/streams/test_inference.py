@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 import statsmodels.api as sm
 from scipy import stats
+from statsmodels.stats.diagnostic import het_breuschpagan, het_white
 from statsmodels.stats.outliers_influence import variance_inflation_factor
-from statsmodels.stats.stattools import jarque_bera
+from statsmodels.stats.stattools import durbin_watson, jarque_bera
 
 from benchmarks.streaming.exact import ExactFit
 from diamonds.streams.feeding.generators import PROCESSES, employees
@@ -141,6 +142,80 @@ def test_every_statistic_is_that_of_a_fit_without_rounding_to_12_digits(scale, n
     assert max(gaps.values()) < 1e-12, gaps
     assert gap(terms(found, "se_robust"), fit.robust_errors) < 1e-10
     assert gap(statistics(scale)["jarque_bera"][name]["statistic"], fit.jarque_bera) < 1e-10
+
+
+def near_zero(scale, name):
+    """By statsmodels, of columns about their offsets: no test of residuals depends on these, but its digits do."""
+    (x_offset, x_scale), (y_offset, y_scale) = (SCALES | FAR)[scale]
+    x, y, g = columns(scale)
+    chosen = {"~ x, g only": g, "~ x, not g": ~g}.get(name, np.ones_like(g))
+    plain = [(x - x_offset)[chosen] / x_scale, g[chosen].astype(float)]
+    return sm.OLS((y - y_offset)[chosen] / y_scale, sm.add_constant(np.column_stack(DESIGNS[name](*plain)))).fit()
+
+
+@pytest.mark.filterwarnings("ignore:The design matrix is rank-deficient")  # a group's square is itself
+@pytest.mark.parametrize("scale", [*SCALES, *FAR])
+@pytest.mark.parametrize("name", DESIGNS)
+def test_whether_errors_are_of_one_size_and_neighbours_alike_is_told_as_statsmodels_does_to_10_digits(scale, name):
+    """Of a group alone, both tests are one, and statsmodels' second loses its digits to the group's square."""
+    found = statistics(scale)["residuals"][name]
+    fit = near_zero(scale, name)
+
+    for ours, (statistic, p, *_) in (
+        (found["breusch_pagan"], het_breuschpagan(fit.resid, fit.model.exog)),
+        (found["white"], (het_breuschpagan if name == "~ g" else het_white)(fit.resid, fit.model.exog)),
+    ):
+        assert gap(ours["statistic"], statistic) < 1e-10
+        assert gap(ours["p"], p) < 1e-10 * max(1, statistic)
+    assert gap(found["durbin_watson"], durbin_watson(fit.resid)) < 1e-10
+
+
+def test_the_degrees_of_the_tests_are_those_of_columns_that_differ():
+    found = statistics("unit")["residuals"]
+
+    degrees = {name: (each["breusch_pagan"]["degrees"], each["white"]["degrees"]) for name, each in found.items()}
+
+    assert degrees == {
+        "~ x": (1, 2), "~ g": (1, 1), "~ x + g": (2, 4), "~ x, g only": (1, 2), "~ x, not g": (1, 2), "~ x * g": (3, 5),
+    }  # fmt: skip
+
+
+def test_of_a_feature_of_two_values_squares_say_nothing_of_their_own():
+    random = np.random.default_rng(2)
+    x, g = (random.random(400) < 0.4).astype(float), random.random(400) < 0.5
+    y = random.standard_normal(400) * (1 + x)
+
+    found = taught(x, y, g).report()["statistics"]["residuals"]["~ x"]
+
+    assert found["white"] == found["breusch_pagan"]
+    assert found["white"]["degrees"] == 1
+    assert found["white"]["p"] < 1e-6
+
+
+def test_rows_that_drift_or_turn_about_are_told_from_those_that_do_not():
+    random = np.random.default_rng(3)
+    x, noise = random.standard_normal((2, 2000))
+    g = random.random(2000) < 0.3
+    walk = np.cumsum(noise)
+
+    alike, unlike, neither = (
+        taught(x, x + rest, g).report()["statistics"]["residuals"]
+        for rest in (walk, noise * 0.1 + (-1.0) ** np.arange(2000), noise)
+    )
+
+    for name in DESIGNS:
+        assert alike[name]["durbin_watson"] < 0.1
+        assert neither[name]["durbin_watson"] == pytest.approx(2, abs=0.25)
+    assert unlike["~ x"]["durbin_watson"] > 3.9
+
+
+def test_of_a_line_without_errors_nothing_is_said_of_them():
+    x = np.arange(30) / 10
+
+    found = taught(x, 0.7 * x + 0.1, np.arange(30) % 2 == 0).report()["statistics"]["residuals"]["~ x"]
+
+    nothing = {"statistic": None, "p": None, "degrees": None}
+    assert found == {"breusch_pagan": nothing, "white": nothing, "durbin_watson": None}
 
 
 def test_far_from_zero_statsmodels_itself_is_not_exact():

@@ -64,3 +64,16 @@ def test_whether_a_straight_line_is_enough_is_said_only_where_it_is_known(is_str
 
     assert f"). {says}</p>" in html
     assert html.count("straight line is") == 1
+
+
+def test_how_the_errors_of_each_regression_behave_is_told_with_what_it_means():
+    learners = taught("sum", 700)
+
+    html = panels(learners)
+
+    found = learners["networking"].report()["statistics"]["residuals"]["~ competence"]
+    row = html.split("<caption>The errors of each regression</caption>")[1].split("</tr>")[1]
+    assert '<th scope="row">~ competence</th>' in row
+    assert f"<td>{found['breusch_pagan']['statistic']:.3g}</td><td>{found['breusch_pagan']['p']:.4f}</td>" in row
+    assert f"<td>{found['durbin_watson']:.3g}</td>" in row
+    assert "is near 2 where a row's error says nothing of the next one's" in html

@@ -13,10 +13,12 @@ from pydantic import BaseModel, ConfigDict
 from diamonds.errors import ConfigurationError, UntaughtError
 from diamonds.streams.learners import Coefficient, Gap, Report
 from diamonds.streams.science.inference import Regression
+from diamonds.streams.science.lags import Lags
 from diamonds.streams.science.reached import Diary
 from diamonds.streams.science.refit import gaps
 from diamonds.streams.science.regressions import Names, Regressions
 from diamonds.streams.science.relations import correlations, group_facts
+from diamonds.streams.science.scatter import breusch_pagan, white
 from diamonds.streams.science.spread import Spread
 from diamonds.streams.science.sums import Sums
 from diamonds.streams.science.verdict import Links, next_look
@@ -68,7 +70,7 @@ class MomentsLearner:
     def _forget(self) -> None:
         self._rows = self._beyond = 0
         self._origin = 0.0, 0.0
-        self._groups = Sums(), Sums()
+        self._groups, self._lags = (Sums(), Sums()), Lags()
         self._next_look = next_look(0)
         self._diary = Diary()
 
@@ -77,21 +79,23 @@ class MomentsLearner:
         target, feature, group = self._names
         x, y = float(row[feature]), float(row[target])
         if _can_be_squared(x, y):
-            self._add(x, y, self._groups[bool(row[group])])
+            self._add(x, y, bool(row[group]))
         else:
             self._beyond += 1
         self._rows += 1
         if self._rows == self._next_look:
             self._look()
 
-    def _add(self, x: float, y: float, sums: Sums) -> None:
+    def _add(self, x: float, y: float, group: bool) -> None:  # noqa: FBT001 - it is the group
         """Add the distances to the first row, with what the two differences lose to rounding (Knuth)."""
         if self._rows == self._beyond:
             self._origin = x, y
         first_x, first_y = self._origin
         away, up = x - first_x, y - first_y
         part, other = away - x, up - y
-        sums.add(away, (x - (away - part)) - (first_x + part), up, (y - (up - other)) - (first_y + other))
+        lost, other_lost = (x - (away - part)) - (first_x + part), (y - (up - other)) - (first_y + other)
+        self._groups[group].add(away, lost, up, other_lost)
+        self._lags.add(x, y, away, group)
 
     def _look(self) -> None:
         """Note what is concluded at this row."""
@@ -130,6 +134,7 @@ class MomentsLearner:
             "beyond": self._beyond,
             "origin": list(self._origin),
             "groups": [{"rows": sums.rows, "halves": list(sums.halves)} for sums in self._groups],
+            "lags": self._lags.dump(),
             "next_look": self._next_look,
             "reached": self._diary.entries(),
         }
@@ -141,6 +146,7 @@ class MomentsLearner:
         self._origin = x, y
         outside, inside = (Sums(group["rows"], group["halves"]) for group in document["groups"])
         self._groups = outside, inside
+        self._lags.load(document["lags"])
         self._next_look = document["next_look"]
         self._diary = Diary.of(document["reached"])
 
@@ -159,9 +165,20 @@ class MomentsLearner:
                 "groups": group_facts(fitted),
                 "correlations": correlations(fitted),
                 "jarque_bera": {regression.name: regression.jarque_bera() for regression in fitted},
+                "residuals": self._residuals(fitted),
                 "verdict": verdict,
             },
         }
+
+    def _residuals(self, fitted: Regressions) -> dict[str, Any]:
+        """By regression, whether its errors are of one size, and whether neighbours' are alike."""
+        alike = self._lags.durbin_watson(fitted)
+        return {
+            each.name: {
+                "breusch_pagan": breusch_pagan(each), "white": white(each), "durbin_watson": alike[each.name],
+            }
+            for each in fitted
+        }  # fmt: skip
 
     def view(self, recent: Sequence[Row]) -> dict[str, Any]:  # noqa: ARG002 - what is drawn is learned from all rows
         """The lines to draw through the rows: that of all, and that of each group."""

@@ -143,6 +143,11 @@ class Regression:
         """Whether there are rows left to tell the errors by."""
         return bool(self.columns) and self.degrees > 0
 
+    @property
+    def is_told(self) -> bool:
+        """Whether there are rows left to tell the errors by, and errors."""
+        return self.is_judged and bool(self._variance)
+
     @cached_property
     def _variance(self) -> Double:
         """The residuals' variance; 0 where they are rounding."""
@@ -243,7 +248,7 @@ class Regression:
         Source: Jarque and Bera, "A test for normality of observations and regression residuals", International
         Statistical Review 1987.
         """
-        if not self.is_judged or not self._variance or not all(group.is_sharp for group in self.groups):
+        if not self.is_told or not all(group.is_sharp for group in self.groups):
             return dict.fromkeys(("statistic", "p", "skewness", "kurtosis"))
         cubes = fourths = ZERO
         for group, slope in zip(self.groups, self.slopes, strict=True):

@@ -33,7 +33,7 @@ class Spread:
     def __init__(self, sums: Sums, origin: tuple[float, float]) -> None:
         self._sums, self._origin = sums, origin
         self.rows = sums.rows
-        self._squared_residuals: dict[tuple[float, float], tuple[float, float, float]] = {}
+        self._residuals: dict[tuple[float, float, int, int], Double] = {}
         rows = max(sums.rows, 1)
         x, y = sums.of(1, 0), sums.of(0, 1)
         self._shift = x / rows, y / rows
@@ -60,6 +60,12 @@ class Spread:
 
     def residuals(self, slope: Double, power: int, power_of_x: int = 0) -> Double:
         """The sum of eⁿ·(x - mean of x)ʲ, where e is the distance of y from a line of this slope through the means."""
+        asked = slope.high, slope.low, power, power_of_x
+        if asked not in self._residuals:
+            self._residuals[asked] = self._summed(slope, power, power_of_x)
+        return self._residuals[asked]
+
+    def _summed(self, slope: Double, power: int, power_of_x: int) -> Double:
         total = self.moments[power_of_x, power]
         if not slope:
             return total
@@ -71,11 +77,12 @@ class Spread:
 
     def squared_residuals(self, slope: Double) -> tuple[float, float, float]:
         """The sums of e², e²·(x - mean of x) and e²·(x - mean of x)² about such a line."""
-        known = self._squared_residuals.get((slope.high, slope.low))
-        if known is None:
-            flat, tilted, bent = (float(self.residuals(slope, 2, power)) for power in range(3))
-            self._squared_residuals[slope.high, slope.low] = known = flat, tilted, bent
-        return known
+        flat, tilted, bent = (float(self.residuals(slope, 2, power)) for power in range(3))
+        return flat, tilted, bent
+
+    def at_first(self, slope: Double) -> Double:
+        """How far above the first row a line of this slope through the means is, at the x of that row."""
+        return self._shift[1] - slope * self._shift[0]
 
     def __add__(self, other: Spread) -> Spread:
         """The rows of both; they were summed about the same origin."""
