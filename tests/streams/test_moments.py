@@ -154,6 +154,17 @@ def test_of_too_little_it_answers_that_it_does_not_know():
     assert taught(learned, OTHERS * 3).answer({"g": None}) == unknown | {"rows": 8}
 
 
+def test_of_a_feature_that_never_varied_it_answers_that_it_was_the_same_in_all_rows():
+    spec = feed(PROJECT, "promotions")
+    networking = build(spec)["networking"]
+    taught(networking, [row | {"competence": 5.0} for row in employees("sum", 1, 0, 100)])
+
+    answer = networking.answer({"competence": 1.0})
+
+    assert (answer["estimate"], answer["rows"]) == (None, 100)
+    assert in_words(spec, {"networking": answer}) == ["networking cannot say: competence was the same in all rows"]
+
+
 @pytest.mark.parametrize("x", [1e100, 1e154, 1e200, 1e300, 1.7e308, -1.7e308])
 def test_of_a_feature_beyond_all_rows_it_answers_with_numbers_or_that_it_cannot_say(x):
     spec = feed(PROJECT, "promotions")

@@ -118,6 +118,31 @@ def test_columns_that_nothing_links_stay_not_yet_known_with_ever_tighter_bounds(
     assert many["may_not_say"][0].startswith("That competence and network ability are not linked")
 
 
+def drawn(rows, competence):
+    """Rows whose competence is what a function makes of another one and of the group."""
+    random = np.random.default_rng(5)
+    return [
+        {"competence": float(competence(c, p)), "network_ability": float(c + n), "promoted": bool(p)}
+        for c, n, p in zip(*random.standard_normal((2, rows)), random.random(rows) < 0.4, strict=True)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("competence", "says"),
+    [
+        (lambda c, p: 5.0, "Not yet known: competence was the same in all rows."),
+        (lambda c, p: 1.0 if p else 2.0, "; inside each group of promoted, competence was the same in all rows."),
+        (lambda c, p: 1.0 if p else c, "(promoted: competence was the same in all rows)"),
+    ],
+)
+def test_a_feature_that_does_not_vary_is_said_to_be_so_and_not_to_have_too_few_rows(competence, says):
+    sentence = verdict(drawn(5000, competence))["sentence"]
+
+    assert says in sentence
+    assert "too few rows" not in sentence
+    assert "too few rows" in verdict(drawn(9, competence))["sentence"]
+
+
 def test_a_collider_in_words():
     found = words((-0.052, 0.038), (-0.376, -0.288), (-0.592, -0.437), (-0.333, -0.234)).document()
 

@@ -110,8 +110,8 @@ class MomentsLearner:
     def answer(self, row: Row) -> dict[str, Any]:
         """The target expected for a feature, in a group where the row names one, and the 95 % interval of one row.
 
-        All three are None where the row has no such feature, too few rows were learned to say, or the feature is so
-        far from all of them that no float holds what is expected; of the last, `beyond` says so.
+        All three are None where the row has no such feature, too few rows were learned to say, the feature was the same
+        in all of them (`constant` says so), or is so far from them that no float holds what is expected (`beyond`).
 
         Raises:
             UntaughtError: Nothing has been learned yet.
@@ -124,8 +124,10 @@ class MomentsLearner:
         x = row.get(self._names.feature)
         predicted = None if x is None else asked.predict(float(x))
         found = dict(zip(("estimate", "low", "high"), predicted or (None, None, None), strict=True))
-        is_beyond = x is not None and asked.is_judged and predicted is None
-        return found | {"rows": asked.rows} | ({"beyond": True} if is_beyond else {})
+        why = {}
+        if x is not None and predicted is None and asked.degrees > 0:
+            why = {"beyond": True} if asked.is_judged else {"constant": True}
+        return found | {"rows": asked.rows} | why
 
     def dump(self) -> dict[str, Any]:
         """The sums, where they count from, and what was concluded when."""

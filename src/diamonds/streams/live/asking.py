@@ -84,6 +84,9 @@ def in_words(spec: FeedSpec, answers: Mapping[str, Mapping[str, Any]]) -> list[s
 def _words(entry: LearnerEntry, name: str, answer: Mapping[str, Any]) -> str:
     said = next((say for field, say in SAID.items() if answer.get(field) is not None), None)
     what = target(entry).replace("_", " ")
+    if answer.get("constant"):
+        feature = entry.params["feature"].replace("_", " ")
+        return f"{name.replace('_', ' ')} cannot say: {feature} was the same in all rows"
     if answer.get("beyond"):
         return f"{name.replace('_', ' ')} cannot say: this is too far from all rows that were learned"
     if said is None:

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from diamonds.streams.science.inference import ALPHA, Slope
+from diamonds.streams.science.inference import ALPHA, LEAST_DEGREES, Regression
 from diamonds.streams.science.regressions import Regressions
 
 #: Inside the groups three slopes are judged: that of both groups together, and each group's own; all three intervals
@@ -42,15 +42,26 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Link:
-    """A slope with the interval that it is judged by; both None where there are too few rows."""
+    """A slope with the interval that it is judged by.
+
+    Attributes:
+        estimate: The slope; None where there are too few rows, or the feature was the same in all of them.
+        interval: Likewise.
+        is_constant: Whether it was, in rows enough to judge it by.
+    """
 
     estimate: float | None
     interval: Interval | None
+    is_constant: bool = False
 
     @classmethod
-    def of(cls, slope: Slope | None, alpha: float) -> Link:
+    def of(cls, regression: Regression, feature: str, alpha: float) -> Link:
         """What is known of a slope while watching."""
-        return cls(slope.estimate, slope.interval(alpha)) if slope else cls(None, None)
+        slope = regression.slope(feature)
+        if slope:
+            return cls(slope.estimate, slope.interval(alpha))
+        is_constant = not any(group.xx for group in regression.groups) and all(g.rows for g in regression.groups)
+        return cls(None, None, is_constant and regression.degrees >= LEAST_DEGREES)
 
     @property
     def is_seen(self) -> bool:
@@ -92,10 +103,10 @@ class Links:
         """Those that a set of regressions shows."""
         feature = regressions.names.feature
         return cls(
-            Link.of(regressions.overall.slope(feature), ALPHA),
-            Link.of(regressions.pooled.slope(feature), JOINT_ALPHA),
-            Link.of(regressions.inside.slope(feature), JOINT_ALPHA),
-            Link.of(regressions.outside.slope(feature), JOINT_ALPHA),
+            Link.of(regressions.overall, feature, ALPHA),
+            Link.of(regressions.pooled, feature, JOINT_ALPHA),
+            Link.of(regressions.inside, feature, JOINT_ALPHA),
+            Link.of(regressions.outside, feature, JOINT_ALPHA),
         )
 
     @property

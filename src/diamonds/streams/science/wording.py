@@ -140,7 +140,8 @@ class Words:
     def _unknown(self) -> str:
         overall, pooled = self.links.overall, self.links.pooled
         if overall.interval is None:
-            return "Not yet known: there are too few rows to say anything."
+            few = "there are too few rows to say anything"
+            return f"Not yet known: {f'{self.feature} was the same in all rows' if overall.is_constant else few}."
         begun = f"Not yet known. Overall the {self._slope(overall, ' is')}"
         if overall.is_seen:
             begun += f", so {self.feature} and {self.target} go together"
@@ -148,6 +149,8 @@ class Words:
             begun += f", so a link is at most {self._bound(overall)}"
         if self.links.is_seen_within:
             return f"{begun}. {self._within()}; that bound is not yet small enough beside it to say why."
+        if pooled.is_constant:
+            return f"{begun}; inside each group of {self.group}, {self.feature} was the same in all rows."
         if pooled.interval is None:
             return f"{begun}; one of the groups of {self.group} has too few rows to look inside."
         return f"{begun}; inside the groups the {self._slope(pooled, ' is')}, {self._neither(overall)}"
@@ -167,8 +170,10 @@ class Words:
             return f"Inside the groups of {self.group}, taken together, there seems to be a link ({slope})"
         seen, other = (inside, outside) if inside.is_seen else (outside, inside)
         name, others = (self.group, f"not {self.group}")[:: 1 if inside.is_seen else -1]
-        rest = f" ({others}: {self._slope(other)})" if other.interval else f" ({others}: too few rows)"
-        return f"Among those {name} there seems to be a link, with slope {_estimate(seen)}{rest}"
+        rest = self._slope(other) if other.interval else "too few rows"
+        if other.is_constant:
+            rest = f"{self.feature} was the same in all rows"
+        return f"Among those {name} there seems to be a link, with slope {_estimate(seen)} ({others}: {rest})"
 
     def _in_both(self, inside: Link, outside: Link) -> str:
         parts = f"{self.group} {_estimate(inside)}, not {self.group} {_estimate(outside)}"
