@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from benchmarks.streaming.batch import losses
 from diamonds.errors import ConfigurationError, UntaughtError
 from diamonds.streams.feeding.generators import PROCESSES, employees
 from diamonds.streams.learners import Learner, build
@@ -142,6 +143,32 @@ def test_the_coefficients_of_the_logistic_process_are_found_and_lie_within_their
         assert each["odds_ratio"] == math.exp(each["estimate"])
         assert each["se_robust"] == pytest.approx(each["se"], rel=0.1)
     assert found[1]["se"] == pytest.approx(0.048, abs=0.005)
+
+
+def test_of_40_streams_about_95_in_100_intervals_hold_the_true_coefficients():
+    """Were the standard errors right, fewer than 34 of 40 would hold it once in a thousand times."""
+    away = []
+    for seed in range(40):
+        found = taught(employees("logistic", 1_000 + seed, 0, 1_000)).report()["coefficients"]
+        away.append([(each["estimate"] - true) / each["se"] for each, true in zip(found, [-1, 1.5, 1], strict=True)])
+        held = [each["low"] < true < each["high"] for each, true in zip(found, [-1, 1.5, 1], strict=True)]
+        assert held == (np.abs(away[-1]) < 1.959964).tolist()
+
+    assert ((np.abs(away) < 1.959964).sum(axis=0) >= 34).all()
+    assert np.sqrt(np.mean(np.square(away))) == pytest.approx(1, abs=0.2)
+
+
+@pytest.mark.parametrize(("process", "most"), [*((process, 0.005) for process in BOUND), ("hard", 0.03)])
+def test_after_a_thousand_rows_no_more_was_lost_than_by_batch_fits_made_again_and_again(process, most):
+    """On a stream of each; from one to another it scatters by some thousandths, and the benchmark takes their mean."""
+    rows = employees(process, 102, 0, 1_000)
+    batch = [losses(rows, FEATURES, "promoted", squares=squares).mean() for squares in (False, True)]
+
+    scores = taught(rows).report()["scores"]
+
+    assert scores["log_loss_linear"] <= batch[0] + most
+    assert scores["log_loss_squares"] <= batch[1] + most
+    assert scores["log_loss"] <= min(batch) + most
 
 
 @pytest.mark.parametrize(("process", "low", "high"), [("sum", 0, 0.2), ("interaction", 0.999, 1), ("max", 0.999, 1)])
