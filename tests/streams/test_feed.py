@@ -114,6 +114,32 @@ def test_rows_of_a_csv_and_of_a_sqlite_file(tmp_path):
         read_rows(SPEC, tmp_path / "r.db")
 
 
+@pytest.mark.parametrize(
+    ("written", "served"),
+    [
+        ("True", True), ("False", False), (" true", True), ("FALSE ", False), ("1", True), ("0", False),
+        ("yes", "yes"), ("no", "no"), ("t", "t"), ("f", "f"), ("2", 2), ("0.5", 0.5), ("-1", -1), ("", None),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("beside", ["", "1,0.5,1,True\n", "1,0.5,1,0\n", "1,0.5,1,\n", "1,0.5,1,maybe\n"])
+def test_a_boolean_of_a_file_is_never_flipped(tmp_path, written, served, beside):
+    (tmp_path / "r.csv").write_text(f"id,competence,network_ability,promoted\n{beside}7,0.5,1,{written}\n")
+
+    value = read_rows(SPEC, tmp_path / "r.csv").rows(0, 10)[-1]["promoted"]
+
+    is_known = isinstance(served, bool)
+    assert value is served if is_known or served is None else value in {served, str(served)}
+    assert isinstance(value, bool) is is_known
+
+
+@pytest.mark.parametrize(("key", "said"), [("", "nan"), ("2.5", "2.5"), ("x", "x"), ("inf", "inf")])
+def test_a_row_without_a_whole_key_is_said_and_not_served(tmp_path, key, said):
+    (tmp_path / "r.csv").write_text(f"id,competence,network_ability,promoted\n1,0.5,1,1\n{key},0.5,1,0\n")
+
+    with pytest.raises(DataError, match=rf"row 2 has the id {said}: it must be a whole number"):
+        read_rows(SPEC, tmp_path / "r.csv")
+
+
 def test_a_file_that_cannot_be_served_is_said(tmp_path):
     (tmp_path / "r.csv").write_text("id,competence\n1,2\n")
     with pytest.raises(DataError, match=r"r.csv has no column network_ability, promoted; it has id, competence"):

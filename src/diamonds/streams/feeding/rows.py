@@ -18,6 +18,8 @@ from diamonds.streams.spec import FeedSpec
 
 #: A SQLite file begins with it.
 SQLITE = b"SQLite format 3\0"
+#: What stands for a boolean in a file; anything else is served as it is, for the reader to reject.
+BOOLEANS = {True: True, False: False, "true": True, "false": False, "1": True, "0": False}
 
 
 class Rows(Protocol):
@@ -69,7 +71,7 @@ def read_rows(spec: FeedSpec, path: Path, table: str | None = None) -> Held:
     """The rows of a CSV or SQLite file that has the columns of a feed; where it lacks the key, they are counted.
 
     Raises:
-        DataError: It cannot be read, or lacks a column.
+        DataError: It cannot be read, lacks a column, or has a row without a key.
     """
     try:
         with path.open("rb") as file:
@@ -82,15 +84,31 @@ def read_rows(spec: FeedSpec, path: Path, table: str | None = None) -> Held:
     if missing := [name for name in spec.columns if name not in frame]:
         raise DataError(f"{path} has no column {', '.join(missing)}; it has {', '.join(map(str, frame.columns))}")
     for name in (name for name, column in spec.columns.items() if column.type == "boolean"):
-        frame[name] = frame[name].astype(bool)
+        frame[name] = frame[name].astype(object).map(_boolean)
     return Held(keyed(spec, frame))
 
 
 def keyed(spec: FeedSpec, frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame with the key first, counted from 1 where it has none, and sorted by it."""
+    """The frame with the key first, counted from 1 where it has none, and sorted by it.
+
+    Raises:
+        DataError: A row has no key, or one that is not whole.
+    """
     if spec.key not in frame:
         frame = frame.assign(**{spec.key: np.arange(1, len(frame) + 1)})
+    keys = pd.to_numeric(frame[spec.key], errors="coerce")
+    wrong = np.flatnonzero(~((keys % 1 == 0) & (keys.abs() < 2**63)))
+    if wrong.size:
+        place = int(wrong[0])
+        raise DataError(f"row {place + 1} has the {spec.key} {frame[spec.key].iloc[place]}: it must be a whole number")
+    frame = frame.assign(**{spec.key: keys.astype("int64")})
     return frame[list(spec.fields)].sort_values(spec.key, ignore_index=True)
+
+
+def _boolean(value: object) -> object:
+    """The boolean that stands in a file as such, as 0 or 1, or as its name; any other value as it is."""
+    written = value.strip().lower() if isinstance(value, str) else value
+    return BOOLEANS.get(written, value)
 
 
 def appraised(spec: FeedSpec, folder: Path, seed: int, *, drift_percent: float = 0, drift_from: int = 0) -> Held:
