@@ -267,3 +267,21 @@ def test_a_page_finds_its_server_again_and_shows_the_newest_moment(browser, tmp_
             expect_status(seen, "Caught up")
             assert shown(seen) == stored(seen) == (ROWS, ROWS // 50)
             seen.close()
+
+
+def test_what_a_person_clicked_on_goes_on_being_the_newest_and_keeps_the_focus(visit):
+    seen = visit(pages_a_batch=1, rows=300)
+    seen.runner.one_batch()
+    seen.runner.set_speed(20)
+    cell = seen.page.locator("table.regressions tbody tr").first.locator("td").nth(1)
+    cell.click()
+    focused = seen.page.get_by_label("Regressions of network ability")
+    expect(focused).to_be_focused()
+
+    press(seen, "Start")
+    cell.click()
+
+    expect_status(seen, "Caught up")
+    expect(seen.page.locator("#rows")).to_have_text("300")
+    expect(seen.page.locator("table.regressions tbody tr").first).to_contain_text("300")
+    expect(focused).to_be_focused()

@@ -5,12 +5,14 @@ import {listen} from "./steering.js";
 
 const charts = new Charts();
 let newest = null;
+let newestHtml = "";
 let counting = null;
 
 function apply(event) {
   const {html, drawn} = JSON.parse(event.data);
   const before = newest;
   newest = drawn;
+  newestHtml = html;
   replaceParts(html);
   document.getElementById("panels").hidden = !drawn.rows;
   show(drawn);
@@ -26,26 +28,39 @@ function show(drawn) {
   charts.add(drawn);
 }
 
+const FOCUSABLE = "a, button, input, select, summary, [tabindex]";
+const shownAs = new WeakMap(); // a live part → the text that it shows
+let isHeld = false; // something is not replaced, for a person has marked text in it
+
 // What is marked as live is replaced where it differs; what else there is (forms, drawings) stays as it is.
 function replaceParts(html) {
   const told = new DOMParser().parseFromString(html, "text/html");
   for (const part of told.querySelectorAll("[data-live]")) {
     const here = document.querySelector(`[data-live="${part.dataset.live}"]`);
-    if (!here || here.dataset.was === part.innerHTML) continue;
-    if (here.contains(document.activeElement) || hasSelection(here)) continue;
+    const text = part.innerHTML;
+    if (!here || shownAs.get(here) === text || hasSelection(here)) continue;
     for (const kept of part.querySelectorAll("details[data-keep]")) {
       kept.open = here.querySelector(`details[data-keep="${kept.dataset.keep}"]`)?.open ?? false;
     }
-    here.dataset.was = part.innerHTML;
-    const scrolled = [...here.querySelectorAll(".scrolls")].map((each) => each.scrollLeft);
-    here.replaceChildren(...part.childNodes);
-    [...here.querySelectorAll(".scrolls")].forEach((each, place) => { each.scrollLeft = scrolled[place] ?? 0; });
+    shownAs.set(here, text);
+    replace(here, part.childNodes);
   }
+}
+
+// The focus, and how far a table was scrolled, go over to what takes the place.
+function replace(here, nodes) {
+  const place = [...here.querySelectorAll(FOCUSABLE)].indexOf(document.activeElement);
+  const scrolled = [...here.querySelectorAll(".scrolls")].map((each) => each.scrollLeft);
+  here.replaceChildren(...nodes);
+  [...here.querySelectorAll(".scrolls")].forEach((each, number) => { each.scrollLeft = scrolled[number] ?? 0; });
+  if (place >= 0) here.querySelectorAll(FOCUSABLE)[place]?.focus({preventScroll: true});
 }
 
 function hasSelection(part) {
   const selection = getSelection();
-  return selection && !selection.isCollapsed && part.contains(selection.anchorNode);
+  const isIn = selection && !selection.isCollapsed && part.contains(selection.anchorNode);
+  isHeld ||= isIn;
+  return isIn;
 }
 
 function countDown() {
@@ -65,7 +80,8 @@ function refresh() {
     for (const name of ["rejects", "events"]) {
       const answer = await fetch(`${name}.html`).catch(() => null);
       const here = document.getElementById(name);
-      if (answer?.ok && !here.contains(document.activeElement)) here.innerHTML = await answer.text();
+      if (!answer?.ok || hasSelection(here)) continue;
+      replace(here, new DOMParser().parseFromString(await answer.text(), "text/html").body.childNodes);
     }
   }, 300);
 }
@@ -75,6 +91,12 @@ listen(refresh);
 watchPointers(() => newest);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { if (newest) { charts.restyle(); show(newest); } });
 addEventListener("resize", () => { if (newest) show(newest); });
+document.addEventListener("selectionchange", () => {
+  if (!isHeld || !getSelection().isCollapsed) return;
+  isHeld = false;
+  replaceParts(newestHtml);
+  refresh();
+});
 charts.load();
 refresh();
 const source = new EventSource("events");
