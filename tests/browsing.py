@@ -7,11 +7,12 @@ from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 MISSING = "no Chromium: apt-get install chromium"
 #: A browser on a busy machine takes its time, in milliseconds.
 PATIENCE = 20_000
+expect.set_options(timeout=PATIENCE)
 #: Text whose colour is nearer to its ground than WCAG 2.2 AA asks: 4.5, or 3 where it is large. What lies on a drawing
 #: is not judged, nor what is hidden or cannot be used.
 FAINT = """() => {
@@ -80,6 +81,9 @@ class Visit:
 
     def is_wider_than_its_window(self) -> bool:
         return self.page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
+
+    def colour(self, selector: str) -> str:
+        return self.page.locator(selector).first.evaluate("element => getComputedStyle(element).color")
 
     def faint(self) -> list[str]:
         """Texts that cannot be read well."""

@@ -258,6 +258,10 @@ def test_a_page_finds_its_server_again_and_shows_the_newest_moment(browser, tmp_
         with serving(make_app(runner, SPEC, engine)) as url:
             seen = Visit(browser, url)
             expect_status(seen, "Paused")
+            away = seen.page.locator("#away")
+            expect(away).to_be_empty()
+        expect(away).to_have_text("The process that learns does not answer; what is below is from before.")
+        assert seen.colour(".state") == seen.colour(".about")
         runner.start()
         until(runner, status("caught up"))
         seen.engine = engine
@@ -266,6 +270,8 @@ def test_a_page_finds_its_server_again_and_shows_the_newest_moment(browser, tmp_
         with serving(make_app(runner, SPEC, engine), urlsplit(url).port):
             expect_status(seen, "Caught up")
             assert shown(seen) == stored(seen) == (ROWS, ROWS // 50)
+            expect(away).to_be_empty()
+            assert seen.colour(".state") != seen.colour(".about")
             seen.close()
 
 

@@ -86,6 +86,31 @@ function refresh() {
   }, 300);
 }
 
+const AWAY_MILLISECONDS = 3000;
+let source = null;
+let missing = null;
+
+// A response ends after a while and the browser asks anew; only where none comes for longer is the server away.
+function connect() {
+  source = new EventSource("events");
+  source.onmessage = apply;
+  source.onopen = () => {
+    clearTimeout(missing);
+    missing = null;
+    sayWhetherAway(false);
+  };
+  source.onerror = () => {
+    missing ??= setTimeout(() => sayWhetherAway(true), AWAY_MILLISECONDS);
+    if (source.readyState === EventSource.CLOSED) setTimeout(connect, AWAY_MILLISECONDS);
+  };
+}
+
+function sayWhetherAway(isAway) {
+  document.documentElement.classList.toggle("away", isAway);
+  document.getElementById("away").textContent = isAway
+    ? "The process that learns does not answer; what is below is from before." : "";
+}
+
 document.getElementById("controls").hidden = false;
 listen(refresh);
 watchPointers(() => newest);
@@ -99,7 +124,5 @@ document.addEventListener("selectionchange", () => {
 });
 charts.load();
 refresh();
-const source = new EventSource("events");
-source.onmessage = apply;
-source.onerror = () => document.documentElement.classList.toggle("away", source.readyState === EventSource.CLOSED);
+connect();
 addEventListener("pagehide", () => source.close());
