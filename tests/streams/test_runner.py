@@ -4,6 +4,7 @@ import asyncio
 import json
 import sqlite3
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from sqlalchemy import event, text
@@ -559,3 +560,107 @@ def test_whoever_subscribes_is_called_with_each_newer_snapshot_until_they_leave(
     numbers = [snapshot.number for snapshot in seen]
     assert numbers == sorted(set(numbers))
     assert seen[-1].document["rows"] == 50
+
+
+class Stuck(Shelf):
+    """A feed that answers no page that is asked for again."""
+
+    def __init__(self, rows):
+        super().__init__(rows)
+        self.asked_again = threading.Event()
+
+    def source(self, *given, **wishes):
+        source = super().source(*given, **wishes)
+
+        async def never(number):
+            self.asked_again.set()
+            await asyncio.Event().wait()
+
+        source.read_again = never
+        return source
+
+
+def test_a_page_that_does_not_come_again_keeps_nobody_from_pausing_or_stopping(running):
+    shelf = Stuck(rows_from(1, 30))
+    runner = running(shelf)
+    until(runner, status("caught up"))
+
+    with ThreadPoolExecutor() as threads:
+        again = threads.submit(runner.read_again, 1, "17")
+        assert shelf.asked_again.wait(20)
+        shelf.grow(rows_from(31, 40))
+        until(runner, lambda document: document["rows"] == 40 and document["status"] == "caught up")
+        runner.pause()
+        until(runner, status("paused"))
+        assert not again.done()
+
+        assert runner.stop(5) is True
+        with pytest.raises(FeedError, match="promotions is not run any more"):
+            again.result(20)
+
+
+def test_a_page_that_is_read_again_does_not_make_a_stalled_stream_look_well(running):
+    shelf = Stuck(rows_from(1, 30))
+    runner = running(shelf)
+    until(runner, status("caught up"))
+    shelf.call(lambda: shelf.tell("stall", {"why": "page 3: it did not answer in time"}))
+    until(runner, status("stalled"))
+    statuses = set()
+    leave = runner.subscribe(lambda snapshot: statuses.add(snapshot.document["status"]))
+
+    with ThreadPoolExecutor() as threads:
+        again = threads.submit(runner.read_again, 1, "17")
+        assert shelf.asked_again.wait(20)
+        assert runner.snapshot().document["status"] == "stalled"
+        assert runner.stop(5) is True
+        assert isinstance(again.exception(20), FeedError)
+    leave()
+
+    assert statuses <= {"stalled", "paused"}
+
+
+def test_an_audit_is_given_up_where_the_runner_is_to_end(running):
+    begun, goes_on = threading.Event(), threading.Event()
+
+    class Slow(Fading):
+        def audit(self, rows):
+            next(rows)
+            begun.set()
+            assert goes_on.wait(20)
+            return super().audit(rows)
+
+    runner = running(Shelf(rows_from(1, 200)), make_learners=lambda spec: {"fading": Slow()})
+    until(runner, status("caught up"))
+
+    with ThreadPoolExecutor() as threads:
+        audit = threads.submit(runner.audit)
+        assert begun.wait(20)
+        assert runner.stop(5) is True
+        goes_on.set()
+        with pytest.raises(FeedError, match="promotions is not run any more: its audit was given up"):
+            audit.result(20)
+
+
+def test_rows_that_are_learned_again_are_given_up_where_the_runner_is_to_end(running, database):
+    gated, made = Gated(stop_at=100), []
+
+    def make(spec):
+        made.append(gated if made else Fading())
+        return {"fading": made[-1]}
+
+    runner = running(Shelf(rows_from(1, 200)), make_learners=make)
+    until(runner, status("caught up"))
+    saved = learned(database)["checkpoint"][0]
+
+    with ThreadPoolExecutor() as threads:
+        replay = threads.submit(runner.replay)
+        assert gated.reached.wait(20)
+        assert runner.stop(0) is False
+        gated.opened.set()
+        with pytest.raises(FeedError, match="promotions is not run any more: what was learned of it before stays"):
+            replay.result(20)
+
+    assert runner.stop(5) is True
+    assert gated.rows == 100
+    assert learned(database)["checkpoint"][0] == saved
+    assert runner.snapshot().document["rows"] == 200

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -147,6 +148,33 @@ def test_with_five_open_pages_it_ends_in_order_and_all_is_saved(project, feed_ur
     assert document["rows"] % 20 == 0
     assert f"{document['rows']:,} rows" in output.splitlines()[-1]
     assert document["state"]["networking"]["rows"] == document["rows"]
+
+
+def test_it_ends_in_order_while_a_page_is_read_again_that_does_not_come(project):
+    with ExitStack() as ends:
+        bad = begin(project, "feed", "promotions", "--port", "0", "--rows", "100", "--bad-every", "50")
+        ends.callback(end, bad)
+        feed_at = next(word for word in bad.stdout.readline().split() if word.startswith("http")).partition("/api")[0]
+        process = begin(project, "stream", "promotions", "--url", feed_at, "--port", "0")
+        ends.callback(end, process)
+        url = process.stdout.readline().split()[-1]
+        while "caught up" not in process.stdout.readline():
+            pass
+        end(bad)
+        client = ends.enter_context(httpx.Client(base_url=url, timeout=END_SECONDS))
+        retries = client.get("/snapshot.json").json()["retries"]
+        threads = ends.enter_context(ThreadPoolExecutor())
+        again = threads.submit(client.post, "/control/again", json={"page": 4, "key": "50"})
+        while client.get("/snapshot.json").json()["retries"] == retries:
+            pass
+
+        process.send_signal(signal.SIGTERM)
+        output, errors = process.communicate(timeout=END_SECONDS)
+
+        assert (process.returncode, errors) == (0, "")
+        assert output.splitlines()[-1].startswith("paused: page 10, 98 rows, ")
+        answer = again.result(END_SECONDS)
+        assert (answer.status_code, answer.json()["title"]) == (502, "promotions is not run any more")
 
 
 def test_the_command_line_begins_without_what_only_streams_need():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -46,11 +46,22 @@ def serve(app: ASGIApp, listener: socket.socket, **options: Any) -> None:  # noq
     run(make_server(app, **options), listener)
 
 
-def make_server(app: ASGIApp, **options: Any) -> Server:  # noqa: ANN401 - uvicorn's own
-    """A server that is yet to run; another thread ends it by its `should_exit`."""
+def make_server(app: ASGIApp, at_end: Callable[[], object] = lambda: None, **options: Any) -> Server:  # noqa: ANN401 - uvicorn's
+    """A server that is yet to run; another thread ends it by its `should_exit`.
+
+    Args:
+        app: What it serves.
+        at_end: Is called as soon as it is to end, before it waits for what is still being answered.
+        options: uvicorn's own.
+    """
     import uvicorn
 
-    return uvicorn.Server(uvicorn.Config(app, log_level="critical", access_log=False, lifespan="on", **options))
+    class EndingServer(uvicorn.Server):
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            at_end()
+            await super().shutdown(sockets)
+
+    return EndingServer(uvicorn.Config(app, log_level="critical", access_log=False, lifespan="on", **options))
 
 
 def run(server: Server, listener: socket.socket) -> None:

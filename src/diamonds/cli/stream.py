@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -112,7 +113,8 @@ def _server(runner: Runner, spec: FeedSpec, engine: Engine, token: str | None, s
     from diamonds.streams.live import make_app
 
     app = make_app(runner, spec, engine, token=token, service=service.rstrip("/"))
-    return listening.make_server(app, timeout_graceful_shutdown=GRACE_SECONDS)
+    # Whoever waits for the runner is answered at once, so that the server need not wait for them.
+    return listening.make_server(app, partial(runner.stop, 0), timeout_graceful_shutdown=GRACE_SECONDS)
 
 
 def _watcher(runner: Runner, address: str, *, no_panel: bool, as_json: bool) -> Watcher:
@@ -146,7 +148,7 @@ def _live(runner: Runner, server: Server, listener: socket.socket, watcher: Watc
     if failed:
         raise FeedError(failed[0])
     if not has_ended:
-        raise FeedError(f"the batch that was being learned has not ended in {END_SECONDS:g} s; it is not kept")
+        raise FeedError(f"what was being done has not ended in {END_SECONDS:g} s; what is saved is as it was before")
 
 
 def _end_at_the_end(runner: Runner, server: Server, failed: list[str]) -> None:

@@ -177,17 +177,22 @@ class Memory:
         with self._told("written"), writing(self._engine).begin() as connection:
             connection.execute(update(StreamCheckpoint).where(its).values(status=status))
 
-    def reset(self, *, keep_rows: bool) -> Checkpoint:
+    def reset(self, *, keep_rows: bool, goes_on: Callable[[], bool] = lambda: True) -> Checkpoint:
         """Begin anew: from the first page, or, where rows are kept, by learning those again and reading on.
 
+        Args:
+            keep_rows: Whether to learn the stored rows again.
+            goes_on: Whether that is still wanted, while it takes its time.
+
         Raises:
+            FeedError: It was not wanted any more; nothing was changed.
             StreamConflictError: Another process learned from this feed meanwhile; or the rows that are there are of
                 other columns, so that they cannot be learned.
         """
         self._forget()
         with self._told("reset"):
             if keep_rows:
-                self._replay()
+                self._replay(goes_on)
             else:
                 self._begin_anew()
         return self.open()
@@ -205,10 +210,10 @@ class Memory:
             empty = Checkpoint(before + 1, self._spec.first_page, None, 0, 0, 0, {}, {}, datetime.now(UTC))
             checkpoints.write(connection, name, empty, before, {})
 
-    def _replay(self) -> None:
+    def _replay(self, goes_on: Callable[[], bool]) -> None:
         """Learn the stored rows again; others wait only while what comes of it is written."""
         name, learners = self._spec.name, self._make_learners(self._spec)
-        replayed = replay(self._engine, self._spec, self._table, learners)
+        replayed = replay(self._engine, self._spec, self._table, learners, goes_on)
         with writing(self._engine).begin() as connection:
             connection.execute(delete(StreamHistory).where(StreamHistory.feed == name))
             for entry in replayed.history:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import islice
@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, select
 
-from diamonds.errors import StreamConflictError
+from diamonds.errors import FeedError, StreamConflictError
 from diamonds.store.tables import StreamCheckpoint
 from diamonds.streams.learners import Learner
 from diamonds.streams.memory import checkpoint as checkpoints
@@ -36,10 +36,17 @@ class Replayed:
     history: list[Checkpoint]
 
 
-def replay(engine: Engine, spec: FeedSpec, table: RowsTable, learners: Mapping[str, Learner]) -> Replayed:
-    """Let learners that have learned nothing learn the stored rows; nothing is written.
+def replay(
+    engine: Engine,
+    spec: FeedSpec,
+    table: RowsTable,
+    learners: Mapping[str, Learner],
+    goes_on: Callable[[], bool] = lambda: True,
+) -> Replayed:
+    """Let learners that have learned nothing learn the stored rows, as long as it `goes_on`; nothing is written.
 
     Raises:
+        FeedError: It does not.
         StreamConflictError: The rows that are there have other columns than the feed is said to have now.
     """
     with engine.connect() as connection:
@@ -48,6 +55,8 @@ def replay(engine: Engine, spec: FeedSpec, table: RowsTable, learners: Mapping[s
     _require_same_columns(spec, was)
     now, thinning, history = replace(stored, rows=0), Thinning(), {}
     for rows in _chunks(table.read(engine, stored.rows), spec.page_size):
+        if not goes_on():
+            raise FeedError(f"{spec.name} is not run any more: what was learned of it before stays")
         learn(learners, rows)
         now = replace(now, rows=now.rows + len(rows))
         if thinning.keeps_next(now.rows) or now.rows == stored.rows:

@@ -21,20 +21,24 @@ class Believer:
         """Ask nothing yet."""
         self._spec, self._client, self._tell, self._sleep = spec, client, tell, sleep
 
-    async def read(self, number: int, is_fine: Callable[[Page], bool] | None = None) -> Page:
+    async def read(
+        self, number: int, is_fine: Callable[[Page], bool] | None = None, *, quietly: bool = False
+    ) -> Page:  # fmt: skip
         """A page that is fine, or one of which enough readings agree.
 
         Args:
             number: The page's.
             is_fine: Whether one reading is enough; where nothing is said, it is unless the page looks wrong.
+            quietly: Whether nobody is told that the feed stalls: it is not learned from meanwhile.
 
         Raises:
             FeedError: The feed refuses it.
         """
-        page = await self._client.fetch(number)
-        return await self.believed(page, is_fine or (lambda read: not read.looks_wrong(self._spec.key, None)))
+        page = await self._client.fetch(number, quietly=quietly)
+        fine = is_fine or (lambda read: not read.looks_wrong(self._spec.key, None))
+        return await self.believed(page, fine, quietly=quietly)
 
-    async def believed(self, page: Page, is_fine: Callable[[Page], bool]) -> Page:
+    async def believed(self, page: Page, is_fine: Callable[[Page], bool], *, quietly: bool = False) -> Page:
         """This page, or what further readings of it say."""
         newest: list[Page] = []
         readings, pause = 0, FIRST_PAUSE
@@ -43,13 +47,13 @@ class Believer:
             newest = [*newest[1 - 2 * READINGS :], page]
             if newest.count(page) >= READINGS:
                 break
-            if readings == STALLED_AFTER:
+            if readings == STALLED_AFTER and not quietly:
                 self._tell("stall", {"page": page.number, "why": f"page {page.number} reads differently each time"})
             if readings > READINGS:  # it is left some time
                 await self._sleep(pause)
                 pause = min(2 * pause, self._spec.polling.most_seconds)
             self._tell("reread", {"page": page.number, "why": "it looked wrong"})
-            page = await self._client.fetch(page.number)
-        if readings >= STALLED_AFTER:
+            page = await self._client.fetch(page.number, quietly=quietly)
+        if readings >= STALLED_AFTER and not quietly:
             self._tell("recover", {"page": page.number})
         return page

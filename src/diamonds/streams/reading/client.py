@@ -104,20 +104,24 @@ class PageClient:
         if self._session is not None:
             await self._session.close()
 
-    async def fetch(self, number: int) -> Page:
+    async def fetch(self, number: int, *, quietly: bool = False) -> Page:
         """The page of this number, however often it has to be asked for.
+
+        Args:
+            number: Of the page.
+            quietly: Whether nobody is told that the feed stalls: it is not learned from meanwhile.
 
         Raises:
             FeedError: The feed refuses it, and would again.
         """
         try:
-            page = await self._ask_until_it_comes(number)
+            page = await self._ask_until_it_comes(number, quietly=quietly)
         finally:
             self._stalled.discard(number)
         self._recovered(number)
         return page
 
-    async def _ask_until_it_comes(self, number: int) -> Page:
+    async def _ask_until_it_comes(self, number: int, *, quietly: bool) -> Page:
         failures = 0
         while True:
             try:
@@ -126,7 +130,7 @@ class PageClient:
                 failures += 1
                 self.retries += 1
                 pause = max(self._pause(failures), error.pause or 0.0)
-                self._tell_of(number, failures, str(error), pause)
+                self._tell_of(number, 0 if quietly else failures, str(error), pause)
                 await self._sleep(pause)
 
     async def _ask(self, number: int) -> Page:

@@ -95,7 +95,7 @@ class Source:
         Raises:
             FeedError: The feed refuses it.
         """
-        return await self._believer.read(number)
+        return await self._believer.read(number, quietly=True)
 
     async def pages(self, cursor: Cursor, *, follow: bool) -> AsyncIterator[Page | End]:
         """The pages from the cursor on, each to be learned, in their order.

@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from diamonds.errors import DatabaseError, DiamondsError, FeedError, StreamConflictError
@@ -46,7 +47,7 @@ class Following:
 
     def __init__(self, name: str, bench: Bench, control: Control, in_flight: int, changed: Callable[[], None]) -> None:
         """Begin nothing yet; `changed` is called whenever there is something new to see."""
-        self.control, self.asked = control, Asked()
+        self.control, self.asked = control, Asked(FeedError(f"{name} is not run any more"))
         self.standing = Standing("paused")
         self.source: Source | None = None
         self.must_open = True
@@ -59,7 +60,7 @@ class Following:
         """Look at what is wanted and asked now; from any thread."""
         if (loop := self._loop) is not None:
             with suppress(RuntimeError):  # it has just ended
-                loop.call_soon_threadsafe(self._woken.set)
+                loop.call_soon_threadsafe(self._look)
 
     def stop(self) -> None:
         """End within a batch; from any thread."""
@@ -69,8 +70,12 @@ class Following:
     async def live(self, source: Source) -> None:
         """Follow the feed until it is stopped."""
         self._loop, self.source = asyncio.get_running_loop(), source
-        while not self._is_stopping:
-            await self._take_turn(source)
+        self.asked.begin_beside()
+        try:
+            while not self._is_stopping:
+                await self._take_turn(source)
+        finally:
+            await self.asked.give_up()
         self.stand("paused", "it was stopped")
 
     def stand(self, status: Status, reason: str | None = None, next_look: float | None = None) -> None:
@@ -95,7 +100,8 @@ class Following:
         was = self.standing
         self.stand("running", "the stored rows are learned again" if keep_rows else None)
         try:
-            begun = await asyncio.to_thread(self._bench.memory.reset, keep_rows=keep_rows)  # which may take a minute
+            reset = partial(self._bench.memory.reset, keep_rows=keep_rows, goes_on=lambda: not self._is_stopping)
+            begun = await asyncio.to_thread(reset)  # which may take a minute
             await self._on_bench(self._bench.opened, begun)
         except DiamondsError:
             self.stand(was.status, was.reason)
@@ -104,7 +110,7 @@ class Following:
         self._stand_ready()
 
     async def read_again(self, number: int, key: str) -> dict[str, Any]:
-        """Read a page again and learn what is new; answers what became of the row with this key."""
+        """Read a page again, beside what is learned, and learn what is new on it; answers what became of this row."""
         if self.source is None or not self._bench.memory.is_open:
             raise FeedError(f"{self._name} is not read now: {self.standing.reason or 'it has not begun'}")
         first, last = self._bench.spec.first_page, self._bench.memory.checkpoint.page
@@ -116,7 +122,9 @@ class Following:
             page = await asyncio.wait_for(self.source.read_again(number), READ_AGAIN_SECONDS)
         except TimeoutError as error:
             raise FeedError(f"page {number} of {self._name} has not come in {READ_AGAIN_SECONDS:g} s") from error
-        committed = await self._on_bench(self._bench.read_again, page)
+        learning = self.asked.ask(lambda: self._on_bench(self._bench.read_again, page))
+        self._woken.set()
+        committed = await asyncio.wrap_future(learning)
         self._changed()
         why = await self._on_bench(self._bench.memory.why_rejected, key)
         return {
@@ -126,12 +134,21 @@ class Following:
         }
 
     @property
+    def is_stopping(self) -> bool:
+        """Whether it is to end."""
+        return self._is_stopping
+
+    @property
     def _goes_on(self) -> bool:
         return self.control.wants_to_learn and not self.asked and not self._is_stopping
 
     @property
     def _ahead(self) -> int:
         return max(self._in_flight, self.control.pages_a_batch)
+
+    def _look(self) -> None:
+        self.asked.begin_beside()
+        self._woken.set()
 
     async def _take_turn(self, source: Source) -> None:
         try:

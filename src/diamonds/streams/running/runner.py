@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,7 +19,7 @@ from diamonds.streams.running.following import Following
 from diamonds.streams.running.showing import LEAST_SECONDS, Showing
 from diamonds.streams.running.snapshot import Snapshot, document
 from diamonds.streams.science.pricing import Champion, following
-from diamonds.streams.spec import FeedSpec
+from diamonds.streams.spec import FeedSpec, Row
 
 if TYPE_CHECKING:
     from diamonds.streams.reading.source import Source
@@ -140,9 +140,10 @@ class Runner:
 
         Raises:
             UntaughtError: Nothing was learned yet.
+            FeedError: The runner is to end.
         """
         copies, rows = self._bench.do(self._bench.copy_learners).result()
-        return {name: learner.audit(self._bench.memory.stored_rows(rows)) for name, learner in copies.items()}
+        return {name: learner.audit(self._stored_rows(rows)) for name, learner in copies.items()}
 
     def read_again(self, page: int, key: str) -> dict[str, Any]:
         """Read the page of a rejected row again, and learn it if it is good now.
@@ -154,7 +155,9 @@ class Runner:
         Raises:
             FeedError: The feed does not answer.
         """
-        became = self._ask(partial(self._following.read_again, page, key))
+        asked = self._following.asked.ask_beside(partial(self._following.read_again, page, key))
+        self._following.wake()
+        became = asked.result()
         self._bench.note("read_again", page=page, key=key, **became)
         return {"page": page, "key": key} | became
 
@@ -198,7 +201,7 @@ class Runner:
             logger.exception("the runner of %s has ended", self._spec.name)
             self._following.stand("failed", f"it has ended by a fault of its own: {error}")
         finally:
-            self._following.asked.refuse(FeedError(f"{self._spec.name} is not run any more"))
+            self._following.asked.refuse()
 
     async def _live(self) -> None:
         showing = asyncio.create_task(self._showing.serve())
@@ -208,6 +211,13 @@ class Runner:
         finally:
             showing.cancel()
             await asyncio.gather(showing, return_exceptions=True)
+
+    def _stored_rows(self, until: int) -> Iterator[Row]:
+        """The rows that were learned first, as long as the runner is not to end."""
+        for row in self._bench.memory.stored_rows(until):
+            if self._following.is_stopping:
+                raise FeedError(f"{self._spec.name} is not run any more: its audit was given up")
+            yield row
 
     def _try_again(self, kind: str) -> None:
         self._following.must_open |= not self._bench.memory.is_open
