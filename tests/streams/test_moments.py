@@ -56,6 +56,20 @@ def test_the_feed_of_promotions_configures_it():
     ]
 
 
+def test_a_slope_that_is_watched_has_the_interval_that_holds_while_it_is():
+    spec = feed(PROJECT, "promotions")
+    networking = build(spec)["networking"]
+
+    report = taught(networking, employees("sum", 1, 0, 500)).report()
+
+    tables = report["statistics"]["regressions"]
+    watched = {f"{table['name']}: {term['term']}": term for table in tables for term in table["terms"]}
+    assert {c["term"]: (c["low"], c["high"]) for c in report["coefficients"]} == {
+        name: (term["watching_low"], term["watching_high"]) for name, term in watched.items()
+    }
+    assert all(term["watching_low"] < term["low"] < term["high"] < term["watching_high"] for term in watched.values())
+
+
 @pytest.mark.parametrize(
     ("said", "message"),
     [

@@ -153,7 +153,7 @@ class MomentsLearner:
         self._diary = Diary.of(document["reached"])
 
     def report(self) -> Report:
-        """All regressions with their slopes as coefficients, and the verdict."""
+        """All regressions with their slopes as coefficients, their intervals those while watching, and the verdict."""
         fitted = self.regressions()
         tables = [regression.summary() for regression in fitted]
         verdict = Words(self._names, Links.of(fitted)).document() | {"reached": self._diary.entries()}
@@ -201,14 +201,15 @@ def _can_be_squared(x: float, y: float) -> bool:
 
 
 def _coefficients(table: Mapping[str, Any]) -> Iterator[Coefficient]:
+    """The slopes, each with the interval that holds while somebody watches, for somebody does."""
     for term in table["terms"]:
-        if term["se"] is not None:
+        if term["watching_low"] is not None:
             yield {
                 "term": f"{table['name']}: {term['term']}",
                 "estimate": term["estimate"],
                 "se": term["se"],
-                "low": term["low"],
-                "high": term["high"],
+                "low": term["watching_low"],
+                "high": term["watching_high"],
             }
 
 
