@@ -440,6 +440,7 @@ def test_a_first_page_that_is_not_found_is_a_wrong_address():
     [
         (PlainTextResponse("no key", 403), "answers 403: no key"),
         (Response(status_code=400), "answers 400: nothing more"),
+        (PlainTextResponse("\x1b]0;X\x07\x1b[31mno\u202e key", 403), r"answers 403: \]0;X\[31mno key$"),
         (Response(status_code=307, headers={"Location": "http://else.where/"}), r"leads on to http://else.where/: give that address"),
     ],
 )  # fmt: skip
@@ -518,7 +519,7 @@ def test_it_is_stalled_after_five_failures_in_a_row_and_says_when_it_recovers():
 
 
 def test_a_feed_that_is_not_there_is_tried_again():
-    async def trying():
+    async def trying(*, quietly):
         told = Told()
         enough = asyncio.Event()
 
@@ -528,14 +529,15 @@ def test_a_feed_that_is_not_there_is_tried_again():
             await asyncio.sleep(0)
 
         async with PageClient(SPEC, "http://127.0.0.1:9", tell=told, sleep=sleep) as client:
-            task = asyncio.create_task(client.fetch(0))
+            task = asyncio.create_task(client.fetch(0, quietly=quietly))
             await enough.wait()
             task.cancel()
         return told
 
-    told = asyncio.run(trying())
+    told = asyncio.run(trying(quietly=False))
+    assert "stall" not in asyncio.run(trying(quietly=True)).kinds()
     assert "stall" in told.kinds()
-    assert "it cannot be reached" in told[0][1]["why"]
+    assert told[0][1]["why"] == "page 0: nothing answers at http://127.0.0.1:9"
 
 
 def test_an_answer_beyond_a_mebibyte_is_no_page():

@@ -151,7 +151,7 @@ def test_a_feed_that_is_not_there_is_an_error_and_not_waited_for(project, monkey
 
     with pytest.raises(
         FeedError,
-        match=r"promotions is not to be had at http://127.0.0.1:1, page 0: it cannot be reached.*; start it, or give its address with --params=url=…",
+        match=r"promotions is not to be had at http://127.0.0.1:1, page 0: nothing answers at http://127.0.0.1:1; start it, or give its address with --params=url=…",
     ):
         next(batches)
 

@@ -152,6 +152,10 @@ class PageClient:
             raise _TryAgainError("it did not answer in time") from error
         except aiohttp.InvalidURL as error:
             raise FeedError(f"{self._address} is no address of a feed") from error
+        except aiohttp.ClientConnectorDNSError as error:
+            raise _TryAgainError(f"no machine is called {error.host}") from error
+        except aiohttp.ClientConnectorError as error:
+            raise _TryAgainError(f"nothing answers at {self._address.removesuffix(self._spec.path)}") from error
         except (aiohttp.ClientError, OSError) as error:
             raise _TryAgainError(f"it cannot be reached: {error or type(error).__name__}") from error
 
@@ -168,11 +172,11 @@ class PageClient:
             raise _TryAgainError(str(error)) from error
 
     def _failure(self, answer: aiohttp.ClientResponse, body: bytes) -> Exception:
-        said = " ".join(body.decode(errors="replace").split())[:MOST_SAID]
+        said = _printable(body.decode(errors="replace"))
         if answer.status in PASSING or answer.status >= BROKEN or answer.status < REDIRECTS:
             return _TryAgainError(f"it answered {answer.status}", _retry_after(answer.headers.get("Retry-After")))
         if answer.status < REFUSED:
-            place = answer.headers.get("Location", "nowhere")
+            place = _printable(answer.headers.get("Location", "nowhere"))
             return FeedError(f"{answer.url} leads on to {place}: give that address, for no other is followed")
         return FeedError(f"{answer.url} answers {answer.status}: {said or 'nothing more'}")
 
@@ -193,6 +197,11 @@ class PageClient:
         if self._is_told_stalled and not self._stalled:
             self._is_told_stalled = False
             self._tell("recover", {"page": number})
+
+
+def _printable(said: str) -> str:
+    """The beginning of what a feed says, without what would steer a terminal."""
+    return "".join(each for each in " ".join(said.split()) if each.isprintable())[:MOST_SAID]
 
 
 async def _body(answer: aiohttp.ClientResponse) -> bytes:
