@@ -256,6 +256,14 @@ def test_with_a_token_everything_asks_for_it(live):
     assert client.get("/livez", headers=elsewhere).text == "alive"
 
 
+def test_a_token_is_its_letters_in_utf_8(live):
+    _, client = live(50, token="sécret, ≥ 1")  # noqa: S106 - of tests
+
+    for sent, status_code in (("sécret, ≥ 1", 200), ("sécret, ≥ 2", 401)):
+        answer = client.get("/snapshot.json", headers={b"Authorization": f"Bearer {sent}".encode()})
+        assert answer.status_code == status_code
+
+
 def test_a_person_signs_in_with_the_token_and_is_not_asked_again(live):
     _, client = live(50, token=TOKEN)
 
@@ -304,6 +312,50 @@ def test_a_row_that_cannot_be_asked_about_is_refused_by_name(shown, row, says):
     answer = client.post("/answer", json=row)
 
     assert (answer.status_code, answer.json()["title"]) == (422, says)
+
+
+STEER = {"Content-Type": "application/json"}
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "content", "status"),
+    [
+        ("/control/pause", {"Host": "[::1"}, "{}", 403),
+        ("/control/pause", {"Host": "[evil]"}, "{}", 403),
+        ("/control/pause", {"Origin": "http://[bad"}, "{}", 403),
+        ("/control/speed", {}, "[" * 30_000, 400),
+        ("/control/speed", {}, b'{"a": "\xff"}', 400),
+        ("/control/speed", {}, f'{{"batches_a_second": 1{"0" * 400}}}', 422),
+        ("/control/speed", {}, '{"batches_a_second": NaN}', 422),
+        ("/control/speed", {}, '{"batches_a_second": 1e999}', 422),
+        ("/control/pages", {}, f'{{"pages": 1{"0" * 400}}}', 422),
+        ("/control/again", {}, '{"page": 3, "key": "\\ud800"}', 404),
+        ("/control/again", {}, f'{{"page": 1{"0" * 30}, "key": "1"}}', 404),
+        ("/control/again", {}, '{"page": -1, "key": "1"}', 404),
+        ("/control/again", {}, '{"page": 1, "key": ["1"]}', 404),
+        ("/answer", {}, f'{{"competence": 1{"0" * 400}, "network_ability": 1}}', 422),
+        ("/answer", {}, '{"competence": 1e308, "network_ability": -1e308}', 422),
+        ("/answer", {}, '{"competence": Infinity, "network_ability": 1}', 422),
+        ("/answer", {}, '{"\\ud800": 1}', 422),
+    ],
+)
+def test_what_makes_no_sense_is_refused_in_words(shown, path, headers, content, status):
+    runner, client = shown
+
+    answer = client.post(path, content=content, headers=STEER | headers)
+
+    assert (answer.status_code, answer.json()["status"]) == (status, status)
+    assert len(answer.json()["title"]) > 10
+    assert runner.snapshot().document["status"] == "caught up"
+
+
+def test_far_from_all_that_was_seen_the_interval_still_holds_what_is_expected(shown):
+    _, client = shown
+
+    for far in (1e3, 1e10, 1e30, -1e30):
+        told = client.post("/answer", json={"competence": far, "network_ability": 1}).json()["answers"]
+        assert told["promotion"]["low"] <= told["promotion"]["probability"] <= told["promotion"]["high"]
+        assert told["networking"]["low"] <= told["networking"]["estimate"] <= told["networking"]["high"]
 
 
 def test_a_reset_is_confirmed_by_the_name_of_the_feed(live):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ from diamonds.streams.live.door import Refusal
 from diamonds.streams.science.wording import number
 from diamonds.streams.spec import Column, FeedSpec, LearnerEntry, Row
 
+TOO_FAR = "that is too far from anything seen"
 GRADES = ("carat", "cut", "color", "clarity")
 
 
@@ -67,13 +69,32 @@ def _value(name: str, column: Column, value: object) -> Any:  # noqa: ANN401 - a
         if not isinstance(value, str) or (column.one_of and value not in column.one_of):
             raise Refusal(422, f"{shown} must be {'one of ' + ', '.join(column.one_of) if column.one_of else 'a text'}")
         return value
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
         raise Refusal(422, f"{shown} must be a number")
     least = -math.inf if column.least is None else column.least
     most = math.inf if column.most is None else column.most
     if not least <= value <= most:
         raise Refusal(422, f"{shown} must be from {least:g} to {most:g}")
     return float(value)
+
+
+def held(answers: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The answers, each interval as wide as it must be to hold what is expected.
+
+    Raises:
+        Refusal: One is beyond any number: the row is too far from what was learned.
+    """
+    for name, answer in answers.items():
+        if any(isinstance(value, float) and not math.isfinite(value) for value in answer.values()):
+            raise Refusal(422, f"{name.replace('_', ' ')}: {TOO_FAR}")
+    return {name: _held(answer) for name, answer in answers.items()}
+
+
+def _held(answer: Mapping[str, Any]) -> dict[str, Any]:
+    expected = next((answer[field] for field in SAID if answer.get(field) is not None), None)
+    if expected is None or answer.get("low") is None or answer.get("high") is None:
+        return dict(answer)
+    return dict(answer) | {"low": min(answer["low"], expected), "high": max(answer["high"], expected)}
 
 
 def in_words(spec: FeedSpec, answers: Mapping[str, Mapping[str, Any]]) -> list[str]:

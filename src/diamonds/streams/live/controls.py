@@ -18,7 +18,7 @@ from diamonds.errors import (
     StreamConflictError,
     UntaughtError,
 )
-from diamonds.streams.live.asking import in_words, read_row
+from diamonds.streams.live.asking import TOO_FAR, held, in_words, read_row
 from diamonds.streams.live.door import MOST_BYTES, Refusal
 from diamonds.streams.live.rendering import Renderer
 from diamonds.streams.spec import FeedSpec
@@ -48,7 +48,7 @@ class Controls:
             "reset": self._reset,
             "replay": lambda _: runner.replay(),
             "audit": self._audit,
-            "again": lambda given: runner.read_again(_whole(given, "page"), str(given.get("key", ""))),
+            "again": self._read_again,
         }
 
     async def steer(self, request: Request) -> Response:
@@ -63,7 +63,7 @@ class Controls:
     async def answer(self, request: Request) -> Response:
         """What the learners say of a row at this moment."""
         row = read_row(self._spec, await read_object(request))
-        answers = await run_in_threadpool(_plainly, self._runner.answer, row)
+        answers = held(await run_in_threadpool(_plainly, self._runner.answer, row))
         said = {"answers": answers, "words": in_words(self._spec, answers)}
         return JSONResponse(said, headers={"Cache-Control": "no-store"})
 
@@ -73,6 +73,13 @@ class Controls:
         if not isinstance(given.get("keep_rows"), bool):
             raise Refusal(422, "keep_rows must be true or false")
         self._runner.reset(keep_rows=given["keep_rows"])
+
+    def _read_again(self, given: Given) -> dict[str, Any]:
+        page, key = _whole(given, "page"), given.get("key")
+        waiting = {(each["page"], each["key"]) for each in self._runner.rejects() if each["resolved_at"] is None}
+        if not isinstance(key, str) or (page, key) not in waiting:
+            raise Refusal(404, "no row of this page and key is kept aside: only one that is can be read again")
+        return self._runner.read_again(page, key)
 
     def _audit(self, given: Given) -> dict[str, Any]:  # noqa: ARG002 - all take what was given
         gaps = self._runner.audit()
@@ -94,7 +101,7 @@ async def read_object(request: Request) -> dict[str, Any]:
             raise Refusal(413, f"nothing that this stream is asked takes more than {MOST_BYTES:,} bytes")
     try:
         read = json.loads(body or b"{}")
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Refusal(400, "what was sent is not JSON") from error
     if not isinstance(read, dict):
         raise Refusal(422, "send a JSON object")
@@ -107,6 +114,8 @@ def _plainly(do: Callable[[Any], Any], given: Any) -> Any:  # noqa: ANN401 - wha
     except DiamondsError as error:
         status = next((status for kind, status in STATUSES.items() if isinstance(error, kind)), 500)
         raise Refusal(status, str(error)) from error
+    except ArithmeticError as error:
+        raise Refusal(422, TOO_FAR) from error
 
 
 def _number(given: Given, name: str) -> float | None:
@@ -115,7 +124,10 @@ def _number(given: Given, name: str) -> float | None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise Refusal(422, f"{name} must be a number, or null")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise Refusal(422, f"{name} is a number beyond all others") from error
 
 
 def _whole(given: Given, name: str) -> int:

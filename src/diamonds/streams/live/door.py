@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import ipaddress
 from http.cookies import SimpleCookie
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
@@ -35,7 +35,8 @@ def refuse(request: Request, refusal: Exception) -> Response:
     if status == 401 and "text/html" in request.headers.get("accept", ""):  # noqa: PLR2004 - Unauthorized
         return RedirectResponse("sign-in", 303)
     headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}  # noqa: PLR2004
-    return JSONResponse({"title": str(refusal), "status": status}, status, {"Cache-Control": "no-store"} | headers)
+    words = str(refusal).encode(errors="replace").decode()  # half of a surrogate pair can be sent, and not written
+    return JSONResponse({"title": words, "status": status}, status, {"Cache-Control": "no-store"} | headers)
 
 
 class Door:
@@ -70,7 +71,7 @@ class Door:
 def require_this_machine(request: HTTPConnection) -> None:
     """Raise where a request is not this machine's own, or calls it by a name that may be another's."""
     host = request.headers.get("host", "")
-    if not is_loopback(urlsplit(f"//{host}").hostname or ""):
+    if not is_loopback(_parts(f"//{host}").hostname or ""):
         raise Refusal(403, f"this stream is shown on this machine only, as 127.0.0.1 or localhost, not as {host[:100]}")
     if any(name in request.headers for name in PASSED_ON):
         raise Refusal(403, "this stream is not shown through a proxy without a token: set DIAMONDS_ADMIN_TOKEN")
@@ -79,11 +80,19 @@ def require_this_machine(request: HTTPConnection) -> None:
 def require_own_page(request: HTTPConnection) -> None:
     """Raise where the page of another site asks; programs, which name no site, may."""
     origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site", "same-origin")
-    is_own = origin is None or urlsplit(origin).netloc == request.headers.get("host")
+    is_own = origin is None or _parts(origin).netloc == request.headers.get("host")
     if not is_own or site not in {"same-origin", "none"}:
         raise Refusal(403, f"another site's page ({(origin or site)[:100]}) may not steer this stream")
     if int(request.headers.get("content-length") or 0) > MOST_BYTES:
         raise Refusal(413, f"nothing that this stream is asked takes more than {MOST_BYTES:,} bytes")
+
+
+def _parts(address: str) -> SplitResult:
+    """The parts of an address; none where it is no address."""
+    try:
+        return urlsplit(address)
+    except ValueError:
+        return urlsplit("")
 
 
 def is_loopback(host: str) -> bool:
@@ -101,7 +110,8 @@ def is_loopback(host: str) -> bool:
 def has_token(request: HTTPConnection, token: str) -> bool:
     """Whether a request carries the token, or the cookie that was given for it."""
     kind, _, given = request.headers.get("authorization", "").partition(" ")
-    if kind.lower() == "bearer" and _same(given.strip(), token):
+    sent = given.strip().encode("latin-1")  # as headers are read; whoever sent it may have meant UTF-8
+    if kind.lower() == "bearer" and hmac.compare_digest(sent, token.encode()):
         return True
     cookie = SimpleCookie(request.headers.get("cookie", "")).get(COOKIE)
     return cookie is not None and _same(cookie.value, pass_of(token))
