@@ -188,6 +188,8 @@ def test_a_reset_wants_the_feeds_name_and_then_begins_anew(visit):
     seen.page.get_by_label("Name of the feed").fill("promotion")
     press(seen, "Reset")
     expect(seen.page.locator("#said")).to_have_text("a reset is confirmed by the feed's name: type promotions")
+    assert is_in_view(seen.page.locator("#said"))
+    assert seen.colour("#said") == seen.colour("button.danger")
     assert stored(seen)[0] == ROWS
     seen.page.get_by_label("Name of the feed").fill("promotions")
     press(seen, "Reset")
@@ -291,3 +293,52 @@ def test_what_a_person_clicked_on_goes_on_being_the_newest_and_keeps_the_focus(v
     expect(seen.page.locator("#rows")).to_have_text("300")
     expect(seen.page.locator("table.regressions tbody tr").first).to_contain_text("300")
     expect(focused).to_be_focused()
+
+
+def is_in_view(locator):
+    return locator.evaluate(
+        "e => { const {top, bottom} = e.getBoundingClientRect(); return top >= 0 && bottom <= innerHeight; }"
+    )
+
+
+def test_two_windows_show_alike_what_the_stream_is_set_to_and_a_refused_value_is_set_back(browser, visit):
+    seen = visit(pages_a_batch=5)
+    other = Visit(browser, seen.page.url)
+    pages = seen.page.get_by_label("Pages a batch")
+    start, pause = (seen.page.get_by_role("button", name=name, exact=True) for name in ("Start", "Pause"))
+    expect(pause).to_be_disabled()
+    expect(start).to_be_enabled()
+
+    other.page.get_by_label("Pages a batch").fill("7")
+    other.page.get_by_label("Pages a batch").press("Tab")
+    other.page.get_by_label("Speed").select_option("10 batches a second")
+    expect(pages).to_have_value("7")
+    expect(seen.page.get_by_label("Speed")).to_have_value("10")
+    seen.runner.set_speed(3.5)
+    expect(seen.page.get_by_label("Speed")).to_have_value("3.5")
+    seen.runner.set_speed(None)
+    expect(seen.page.get_by_label("Speed")).to_have_value("")
+    other.page.get_by_label("Speed").blur()
+    expect(other.page.get_by_label("Speed")).to_have_value("")
+
+    pages.fill("900")
+    pages.press("Enter")
+    said = seen.page.locator("#said")
+    expect(said).to_have_text("the pages a batch must be a whole number from 1 to 500, not 900")
+    expect(pages).to_have_value("7")
+    press(other, "Start")
+    expect(start).to_be_disabled()
+    expect(pause).to_be_enabled()
+    other.close()
+
+
+def test_without_scripts_the_page_tells_what_is_stored_and_offers_nothing_dead(browser, tmp_path):
+    with learning(tmp_path, rows=100, paused=False, faults={"bad_every": 50}) as stream:
+        stream[1].pause()
+        until(stream[1], status("paused"))
+        with opened(browser, stream, java_script_enabled=False) as plain:
+            expect(plain.page.locator("#rejects tbody tr")).to_have_count(2)
+            expect(plain.page.locator("#rejects")).to_contain_text("Times in UTC")
+            expect(plain.page.locator("#events")).to_contain_text("paused")
+            assert plain.page.get_by_role("button").all() == []
+            assert plain.page.locator("canvas, form, input, .chart, .tip").locator("visible=true").all() == []

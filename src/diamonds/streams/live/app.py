@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
 from urllib.parse import parse_qs
 
 from sqlalchemy import Engine
@@ -14,16 +16,18 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from diamonds import web
+from diamonds.errors import DatabaseError
 from diamonds.streams.live import plotly
 from diamonds.streams.live.broadcast import Broadcast
 from diamonds.streams.live.charts import charts
 from diamonds.streams.live.controls import Controls
 from diamonds.streams.live.door import MOST_BYTES, Door, Refusal, refuse, signed_in
 from diamonds.streams.live.downloads import Downloads
-from diamonds.streams.live.rendering import HERE, SERVICE, Renderer
+from diamonds.streams.live.rendering import HERE, MOST_EVENTS, SERVICE, Renderer
 from diamonds.streams.running.runner import Runner
 from diamonds.streams.spec import FeedSpec
 
+T = TypeVar("T")
 NO_STORE = {"Cache-Control": "no-store"}
 #: Between a stream and its reader nothing may wait for more.
 EVENTS = NO_STORE | {"X-Accel-Buffering": "no"}
@@ -79,7 +83,9 @@ class Views:
 
     def page(self, request: Request) -> Response:  # noqa: ARG002 - Starlette's
         """The page as it is at this moment."""
-        return HTMLResponse(self._renderer.page(self._runner.snapshot()), headers=HEADERS)
+        rejects = _if_there(self._runner.rejects)
+        events = _if_there(lambda: self._runner.events(MOST_EVENTS))
+        return HTMLResponse(self._renderer.page(self._runner.snapshot(), rejects, events), headers=HEADERS)
 
     async def events(self, request: Request) -> Response:  # noqa: ARG002 - Starlette's
         """What is new, as server-sent events."""
@@ -99,7 +105,7 @@ class Views:
 
     def log(self, request: Request) -> Response:  # noqa: ARG002 - Starlette's
         """What happened, as a part of the page."""
-        return HTMLResponse(self._renderer.events(self._runner.events(50)), headers=HEADERS)
+        return HTMLResponse(self._renderer.events(self._runner.events(MOST_EVENTS)), headers=HEADERS)
 
     async def sign_in(self, request: Request) -> Response:
         """Ask for the token, and give a cookie for it."""
@@ -113,6 +119,14 @@ class Views:
             page = await run_in_threadpool(self._renderer.sign_in, "That is not the token.")
             return HTMLResponse(page, 401, HEADERS)
         return answer
+
+
+def _if_there(read: Callable[[], T]) -> T | None:
+    """What the database says; None where it does not answer, for what is learned is shown all the same."""
+    try:
+        return read()
+    except DatabaseError:
+        return None
 
 
 async def _form(request: Request) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,9 @@ SERVICE = "http://127.0.0.1:3000"
 #: Kinds of learners that have a panel of their own; any other is shown as a table.
 KINDS = frozenset(path.stem for path in (HERE / "templates/kinds").glob("*.html")) - {"plain"}
 UNKNOWN = "\N{EN DASH}"
+#: How many are listed on the page; all can be taken away.
+MOST_REJECTS, MOST_EVENTS = 100, 50
+Told = Sequence[Mapping[str, Any]]
 #: A p-value below this is not written out.
 LEAST_P = 1e-4
 
@@ -39,9 +42,10 @@ class Renderer:
             "words": words, "moment": moment,
         }  # fmt: skip
 
-    def page(self, snapshot: Snapshot) -> str:
-        """The whole page."""
-        return self._render("page.html", now=snapshot.document, plotly=plotly.script_name(), service=self._service)
+    def page(self, snapshot: Snapshot, rejects: Told | None, events: Told | None) -> str:
+        """The whole page; rejects and events are None where they cannot be had."""
+        values = {"now": snapshot.document, "plotly": plotly.script_name(), "service": self._service}
+        return self._render("page.html", **values, **_rejects(rejects), **_events(events))
 
     def event(self, snapshot: Snapshot) -> bytes:
         """What the page is told when something is new: what it shows and what it draws, as JSON in one line."""
@@ -49,13 +53,13 @@ class Renderer:
         said = {"html": html, "drawn": drawn(self._spec, snapshot.document)}
         return json.dumps(said, allow_nan=False, separators=(",", ":")).encode()
 
-    def rejects(self, rejects: Iterable[Mapping[str, Any]]) -> str:
+    def rejects(self, rejects: Told) -> str:
         """The table of rows that were not learned."""
-        return self._render("rejects.html", rejects=list(rejects)[:100])
+        return self._render("rejects.html", **_rejects(rejects))
 
-    def events(self, events: Iterable[Mapping[str, Any]]) -> str:
+    def events(self, events: Told) -> str:
         """The list of what happened."""
-        return self._render("events.html", events=[told(event) for event in events])
+        return self._render("events.html", **_events(events))
 
     def audit(self, gaps: Mapping[str, Iterable[Mapping[str, Any]]]) -> str:
         """The table of what was learned beside fits to all rows at once."""
@@ -68,6 +72,16 @@ class Renderer:
     def _render(self, template: str, **values: Any) -> str:  # noqa: ANN401 - what the template names
         known = {"spec": self._spec, "inputs": asking.inputs(self._spec), "kinds": KINDS}
         return self._templates.get_template(template).render(known | values)
+
+
+def _rejects(rejects: Told | None) -> dict[str, Any]:
+    if rejects is None:
+        return {"rejects": None}
+    return {"rejects": rejects[:MOST_REJECTS], "rejected": len(rejects)}
+
+
+def _events(events: Told | None) -> dict[str, Any]:
+    return {"events": None if events is None else [told(event) for event in events], "most_events": MOST_EVENTS}
 
 
 def drawn(spec: FeedSpec, document: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,8 @@ import asyncio
 import logging
 import threading
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from concurrent.futures import TimeoutError as TooLate
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -16,7 +18,7 @@ from diamonds.streams.learners import Gap, Learner, build
 from diamonds.streams.running.bench import Bench
 from diamonds.streams.running.control import Control
 from diamonds.streams.running.following import Following
-from diamonds.streams.running.showing import LEAST_SECONDS, Showing
+from diamonds.streams.running.showing import LEAST_SECONDS, PATIENCE_SECONDS, Showing
 from diamonds.streams.running.snapshot import Snapshot, document
 from diamonds.streams.science.pricing import Champion, following
 from diamonds.streams.spec import FeedSpec, Row
@@ -191,7 +193,9 @@ class Runner:
         return self._bench.memory.rejects()
 
     def events(self, limit: int = 100) -> list[dict[str, Any]]:
-        """What happened, the newest first."""
+        """What happened, the newest first, as far as it is written; what has just happened is waited for a moment."""
+        with suppress(TooLate, RuntimeError):
+            self._bench.do(self._bench.write_events).result(PATIENCE_SECONDS)
         return self._bench.memory.events(limit)
 
     def _run(self) -> None:

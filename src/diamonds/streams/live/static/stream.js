@@ -1,7 +1,7 @@
 // Keeps the page as the stream is: takes what the server tells, draws it, and sends what a person asks for.
 import {Charts} from "./charts.js";
 import {draw, watchPointers} from "./drawings.js";
-import {listen} from "./steering.js";
+import {follow, listen} from "./steering.js";
 
 const charts = new Charts();
 let newest = null;
@@ -14,6 +14,7 @@ function apply(event) {
   newest = drawn;
   newestHtml = html;
   replaceParts(html);
+  follow(drawn);
   document.getElementById("panels").hidden = !drawn.rows;
   show(drawn);
   countDown();
@@ -111,7 +112,7 @@ function sayWhetherAway(isAway) {
     ? "The process that learns does not answer; what is below is from before." : "";
 }
 
-document.getElementById("controls").hidden = false;
+for (const each of document.querySelectorAll("[data-scripted]")) each.hidden = false;
 listen(refresh);
 watchPointers(() => newest);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { if (newest) { charts.restyle(); show(newest); } });
