@@ -109,7 +109,7 @@ def test_the_page_needs_no_script_to_show_the_checkpoint_and_the_verdict(live, d
     page = unescape(client.get("/").text)
 
     assert f'<b id="rows">{saved["rows"]}</b> rows' in page
-    assert f"<b>v{live_runner.snapshot().document['version']}</b>" in page
+    assert f"version <b>{live_runner.snapshot().document['version']}</b> saved" in page
     assert sentence.startswith("Overall, no link between competence and network ability is seen")
     assert sentence in page
     assert f"{saved['statistics']['promotion']['scores']['accuracy']:.1%}".replace("%", " %") in page
@@ -396,7 +396,7 @@ def test_an_audit_puts_what_was_streamed_beside_a_fit_to_all_rows(live):
     gaps = {each["what"]: each for each in told["gaps"]["promotion"]}
     assert gaps["competence, standardised"]["gap"] < 1
     assert max(abs(each["gap"]) for each in told["gaps"]["networking"] if each["unit"] == "relative") < 1e-9
-    assert "<td>standard errors</td>" in told["html"]
+    assert '<td class="text">standard errors</td>' in told["html"]
 
 
 def test_a_rejected_row_is_listed_and_can_be_read_again(live):
@@ -462,7 +462,7 @@ def test_a_learner_of_a_kind_without_a_panel_is_shown_as_a_table(live):
 
     level = runner.snapshot().document["learners"]["fading"]["coefficients"][0]["estimate"]
     assert "A learner of kind fading" in page
-    assert f"<td>{number(level, abs(level) / 100)}</td>" in page
+    assert f"<td>{number(level, abs(level) / 100)} <small>" in page
 
 
 def test_the_charts_begin_with_the_history_evenly_spread(live):

@@ -76,7 +76,7 @@ def test_it_learns_to_the_end_once_and_goes_on_from_there(project, feed_url):
 
     assert first.returncode == 0, first.stderr
     assert first.stdout.startswith("promotions is shown at http://127.0.0.1:")
-    assert "caught up: page 300, 3,000 rows, saved v30\n" in first.stdout
+    assert "caught up: page 300, 3,000 rows, version 30 saved\n" in first.stdout
     assert again.returncode == 0, again.stderr
     moments = [json.loads(line) for line in again.stdout.splitlines()]
     assert moments[-1]["rows"] == 3000
@@ -208,7 +208,7 @@ def test_the_panel_shows_status_scores_coefficients_and_the_verdict():
     Console(width=90, file=out).print(drawn)
 
     text = out.getvalue()
-    assert "running  page 3, 30 rows, saved v3, 4,100 rows/s, 2 retries" in text
+    assert "running  page 3, 30 rows, version 3 saved, 4,100 rows/s, 2 retries" in text
     assert "90.0%" in text
     assert "▁▆█" in text
     assert "3.712" in text
@@ -223,8 +223,8 @@ def test_where_there_is_no_terminal_a_line_is_said_for_each_change_only():
     said = [lines(moment) for moment in moments]
 
     assert said == [
-        "promotions is shown at http://127.0.0.1:3001\nrunning: page 1, 10 rows, saved v3, 4,100 rows/s, 2 retries",
+        "promotions is shown at http://127.0.0.1:3001\nrunning: page 1, 10 rows, version 3 saved, 4,100 rows/s, 2 retries",
         None,
-        "running: page 20,000, 200,000 rows, saved v3, 4,100 rows/s, 2 retries",
-        "caught up: page 20,000, 200,000 rows, saved v3, 2 retries",
+        "running: page 20,000, 200,000 rows, version 3 saved, 4,100 rows/s, 2 retries",
+        "caught up: page 20,000, 200,000 rows, version 3 saved, 2 retries",
     ]

@@ -82,7 +82,7 @@ def press(visit, name):
 def shown(visit):
     """The rows and the version that the status line says."""
     line = visit.page.locator('[data-live="status"]').inner_text()
-    rows, version = re.search(r"([\d,]+)\s+rows\b", line), re.search(r"saved\s+v(\d+)", line)
+    rows, version = re.search(r"([\d,]+)\s+rows\b", line), re.search(r"version\s+(\d+)\s+saved", line)
     return int(rows[1].replace(",", "")), int(version[1])
 
 
@@ -103,7 +103,7 @@ def expect_status(visit, word):
 
 
 def expect_version(visit, version):
-    expect(visit.page.locator('[data-live="status"]')).to_contain_text(f"saved v{version}")
+    expect(visit.page.locator('[data-live="status"]')).to_contain_text(f"version {version} saved")
 
 
 def test_a_person_starts_it_sees_rows_rise_and_reads_the_verdict(visit):

@@ -93,7 +93,7 @@ class PlainLines:
 
 def status_words(document: Document) -> str:
     """How the stream stands, in a line."""
-    facts = [f"page {document['page']:,}", f"{document['rows']:,} rows", f"saved v{document['version']}"]
+    facts = [f"page {document['page']:,}", f"{document['rows']:,} rows", f"version {document['version']:,} saved"]
     facts += [f"{document['rate']:,.0f} rows/s"] if document["rate"] else []
     facts += [f"{document['rejected']:,} rejected"] if document["rejected"] else []
     facts += [f"{document['ignored']:,} fields ignored"] if document.get("ignored") else []

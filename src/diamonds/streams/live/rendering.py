@@ -9,10 +9,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from markupsafe import Markup, escape
+
 from diamonds import web
 from diamonds.streams.live import asking, plotly
 from diamonds.streams.science.wording import MINUS, number
-from diamonds.streams.spec import FeedSpec
+from diamonds.streams.spec import FeedSpec, LearnerEntry
 
 if TYPE_CHECKING:
     from diamonds.streams.running.snapshot import Snapshot
@@ -39,7 +41,8 @@ class Renderer:
         self._templates = web.environment(HERE / "templates")
         self._templates.filters |= {
             "count": count, "number": sized, "percent": percent, "significant": significant, "p_value": p_value,
-            "words": words, "moment": moment,
+            "words": words, "moment": moment, "decimals": decimals, "score": score, "score_words": score_words,
+            "known_scores": known_scores, "drifts": drifts, "in_code": in_code,
         }  # fmt: skip
 
     def page(self, snapshot: Snapshot, rejects: Told | None, events: Told | None) -> str:
@@ -141,6 +144,67 @@ def significant(value: float | None, digits: int = 4) -> str:
 def percent(value: float | None, decimals: int = 1) -> str:
     """A share of one."""
     return UNKNOWN if value is None else f"{value:.{decimals}%}".replace("-", MINUS).replace("%", " %")
+
+
+def decimals(value: float | None, digits: int) -> str:
+    """A number with so many decimals."""
+    return UNKNOWN if value is None else f"{value:,.{digits}f}".replace("-", MINUS)
+
+
+#: What the scores are called, and whether they are shares; others go by their names.
+SCORES = {
+    "accuracy": ("predicted rightly", True),
+    "always_no_accuracy": ("right by always saying no", True),
+    "base_rate": ("share of yes", True),
+    "log_loss": ("log loss, in nats a row", False),
+    "log_loss_linear": ("log loss of the straight model, in nats a row", False),
+    "log_loss_squares": ("log loss of the one with squares, in nats a row", False),
+    "brier": ("mean squared error of the probability (Brier)", False),
+    "auc": ("area under the ROC curve: how often a yes was told likelier than a no", True),
+    "mape": ("mean error of the price (MAPE)", True),
+    "bias": ("mean error with its sign: above 0 is too dear", True),
+    "log_error": ("mean error of the log price", False),
+    "mape_without_index": ("mean error of the price without the index", True),
+    "bias_without_index": ("mean error with its sign without the index", True),
+    "log_error_without_index": ("mean error of the log price without the index", False),
+    "mae": ("mean error, in units of what is predicted", False),
+    "rmse": ("root of the mean squared error, in the same units", False),
+    "r2": ("share of the variance that is explained (R²)", False),
+}
+
+
+def score_words(name: str) -> str:
+    """What a score is called."""
+    return SCORES[name][0] if name in SCORES else words(name)
+
+
+def score(value: float | None, name: str) -> str:
+    """The value of a score: of some a share, of others a number."""
+    return percent(value) if SCORES.get(name, ("", False))[1] else significant(value)
+
+
+def known_scores(scores: Mapping[str, float | None]) -> list[str]:
+    """Those over all rows of which something is known."""
+    return [
+        name
+        for name, value in scores.items()
+        if not name.startswith("recent_") and name != "rows" and value is not None
+    ]
+
+
+def drifts(entry: LearnerEntry) -> bool:
+    """Whether a learner follows what drifts, so that it differs from a fit to all rows."""
+    walks = entry.kind == "price" and entry.params.get("walk") != 0
+    return walks or bool(entry.params.get("forget", 1) < 1)
+
+
+def in_code(text: str) -> Markup:
+    """A text whose parts in backticks are code."""
+    parts = [
+        Markup("<code>{}</code>").format(part) if place % 2 else escape(part)
+        for place, part in enumerate(text.split("`"))
+    ]
+    return Markup("").join(parts)
 
 
 def p_value(value: float | None) -> str:

@@ -2,22 +2,34 @@
 const MOST_POINTS = 400;
 const LEAST_MILLISECONDS = 1000;
 const SCORES = [
-  ["accuracy", "accuracy", "one", "solid"], ["always_no_accuracy", "always no", "third", "dot"],
-  ["log_loss", "log loss", "other", "solid"], ["log_loss_linear", "log loss, straight line", "other", "dot"],
+  ["accuracy", "predicted rightly", "good", "solid"], ["always_no_accuracy", "by always saying no", "third", "dot"],
+  ["log_loss", "log loss", "fourth", "solid"], ["log_loss_linear", "log loss, straight line", "fourth", "dot"],
 ];
 
 function color(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 }
 
-function layout(chart) {
+// Powers of ten, and where these are few, what lies between; thousands apart.
+function ticks(from, to) {
+  const steps = Math.log10(to / from) < 1.5 ? [1, 2, 5] : [1];
+  const values = [];
+  for (let power = 10 ** Math.floor(Math.log10(from)); power <= to; power *= 10) {
+    values.push(...steps.map((step) => step * power).filter((value) => value >= from && value <= to));
+  }
+  return {tickvals: values, ticktext: values.map((value) => value.toLocaleString("en"))};
+}
+
+function layout(chart, points) {
   const axis = {gridcolor: color("line"), linecolor: color("third"), zerolinecolor: color("third"), automargin: true};
   const percent = chart.dataset.percent ? {tickformat: ".0%"} : {};
+  const [from, to] = [points[0].rows * 0.95, Math.max(points.at(-1).rows, points[0].rows * 2) * 1.05];
   return {
-    margin: {l: 44, r: 8, t: 8, b: 36}, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", hovermode: "x",
+    margin: {l: 44, r: 12, t: 8, b: 36}, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", hovermode: "x",
     font: {family: "system-ui, sans-serif", size: 12, color: color("ink")}, showlegend: true,
     legend: {orientation: "h", y: -0.22, x: 0, font: {size: 11}}, height: 240,
-    xaxis: {...axis, type: "log", title: {text: "rows", standoff: 2}, dtick: 1}, yaxis: {...axis, ...percent},
+    xaxis: {...axis, type: "log", title: {text: "rows", standoff: 2}, range: [Math.log10(from), Math.log10(to)], ...ticks(from, to)},
+    yaxis: {...axis, ...percent, separatethousands: true},
   };
 }
 
@@ -35,7 +47,7 @@ function line(x, y, name, tone, dash = "solid") {
   return {x, y, name, mode: y.length > 1 ? "lines" : "markers", line: {color: color(tone), width: 2, dash}, marker: {color: color(tone)}};
 }
 
-const TONES = [["third", "solid"], ["one", "solid"], ["other", "solid"], ["good", "solid"], ["one", "dot"], ["other", "dot"], ["good", "dot"]];
+const TONES = [["third", "dash"], ["fourth", "solid"], ["good", "solid"], ["fourth", "dot"], ["good", "dot"], ["fourth", "dashdot"], ["good", "dashdot"]];
 
 function traces(chart, points) {
   const {chart: kind, learner} = chart.dataset;
@@ -47,11 +59,11 @@ function traces(chart, points) {
     return SCORES.map(([score, name, tone, dash]) => line(x, known.map((each) => each.scores[score] ?? null), name, tone, dash));
   }
   if (kind === "lines") {
-    return terms.map((term, place) => line(x, known.map((each) => each.scores[term] ?? null), names[place], ["one", "other"][place]));
+    return terms.map((term, place) => line(x, known.map((each) => each.scores[term] ?? null), names[place], ...[["third", "dash"], ["fourth", "solid"]][place]));
   }
   const shown = terms ?? Object.keys(known.at(-1)?.coefficients ?? {});
   return shown.slice(0, TONES.length).flatMap((term, place) => {
-    const [tone, dash] = terms ? [["other", "solid"], ["one", "solid"]][place] : TONES[place];
+    const [tone, dash] = shown.length > 1 ? TONES[place] : ["fourth", "solid"];
     return band(x, known.map((each) => each.coefficients[term]), names?.[place] ?? term.replaceAll("_", " "), tone, dash);
   });
 }
@@ -105,12 +117,10 @@ export class Charts {
     if (!rows || rows === this.drawnRows) return;
     this.drawnRows = rows;
     for (const chart of document.querySelectorAll("[data-chart]")) {
-      if (!window.Plotly) {
-        chart.classList.add("none");
-        chart.textContent = "Line charts are drawn by Plotly: pip install plotly.";
-        continue;
-      }
-      Plotly.react(chart, traces(chart, this.points), layout(chart), {displayModeBar: false, responsive: true});
+      const drawn = window.Plotly ? traces(chart, this.points) : [];
+      const isEmpty = !drawn.some((trace) => trace.y.some((value) => value !== null && value !== undefined));
+      chart.classList.toggle("none", isEmpty);
+      if (!isEmpty) Plotly.react(chart, drawn, layout(chart, this.points), {displayModeBar: false, responsive: true});
     }
   }
 }

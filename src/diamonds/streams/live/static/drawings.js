@@ -1,5 +1,5 @@
 // The drawings on canvas: the map of probabilities, the scatter with its lines, prices beside prices.
-const LEFT = 58, RIGHT = 8, TOP = 8, BOTTOM = 34;
+const LEFT = 52, RIGHT = 14, TOP = 24, BOTTOM = 36;
 const shown = new WeakMap(); // canvas → the points on it, and which one is pointed at
 
 function color(name) {
@@ -31,41 +31,67 @@ function scales({width, height}, [x0, x1], [y0, y1]) {
   return {x, y, x0, x1, y0, y1};
 }
 
-function axes({pen, width, height}, {x, y, x0, x1, y0, y1}, xName, yName) {
+// About five round numbers: steps of 1, 2 or 5 times a power of ten.
+function roundTicks(from, to) {
+  const rough = (to - from) / 5 || 1;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = [1, 2, 5, 10].map((each) => each * power).find((each) => each >= rough);
+  const first = Math.ceil(from / step);
+  const count = Math.max(Math.floor(to / step) - first + 1, 0);
+  return Array.from({length: count}, (_, place) => ({at: (first + place) * step, text: number((first + place) * step)}));
+}
+
+// On a scale of log10: powers of ten, and twice and five times these where there are few.
+function dollarTicks(from, to) {
+  const steps = to - from < 2 ? [1, 2, 5] : [1];
+  const ticks = [];
+  for (let power = Math.floor(from); power <= to; power += 1) {
+    for (const step of steps) ticks.push({at: power + Math.log10(step), text: COMPACT.format(step * 10 ** power)});
+  }
+  return ticks.filter(({at}) => at >= from && at <= to);
+}
+
+const COMPACT = new Intl.NumberFormat("en", {notation: "compact"});
+
+function axes({pen, width, height}, {x, y, x0, x1, y0, y1}, xName, yName, ticks = roundTicks) {
   pen.fillStyle = color("quiet");
   pen.strokeStyle = color("third");
   pen.strokeRect(LEFT, TOP, width - LEFT - RIGHT, height - TOP - BOTTOM);
-  for (const share of [0, 0.5, 1]) {
-    const [atX, atY] = [x0 + share * (x1 - x0), y0 + share * (y1 - y0)];
-    pen.textAlign = share === 0 ? "left" : share === 1 ? "right" : "center";
-    pen.fillText(number(atX), x(atX), height - BOTTOM + 14);
-    pen.textAlign = "right";
-    pen.fillText(number(atY), LEFT - 4, y(atY) + (share === 1 ? 8 : share === 0 ? 0 : 4));
-  }
   pen.textAlign = "center";
+  for (const {at, text} of ticks(x0, x1)) {
+    pen.fillText(text, x(at), height - BOTTOM + 15);
+    pen.fillRect(x(at), height - BOTTOM, 1, 4);
+  }
   pen.fillText(xName.replaceAll("_", " "), (LEFT + width - RIGHT) / 2, height - 4);
+  pen.textAlign = "right";
+  for (const {at, text} of ticks(y0, y1)) {
+    pen.fillText(text, LEFT - 7, y(at) + 4);
+    pen.fillRect(LEFT - 4, y(at), 4, 1);
+  }
+  pen.textAlign = "left";
+  pen.fillText(`↑ ${yName.replaceAll("_", " ")}`, LEFT, TOP - 9);
+}
+
+function clipped({pen, width, height}, what) {
   pen.save();
-  pen.translate(11, (height - BOTTOM + TOP) / 2);
-  pen.rotate(-Math.PI / 2);
-  pen.fillText(yName.replaceAll("_", " "), 0, 0);
+  pen.beginPath();
+  pen.rect(LEFT, TOP, width - LEFT - RIGHT, height - TOP - BOTTOM);
+  pen.clip();
+  what();
   pen.restore();
 }
 
-function point(pen, x, y, isYes, isPointed) {
+function point(pen, x, y, tone, isYes, isPointed) {
   pen.beginPath();
   pen.arc(x, y, isPointed ? 7 : 3.2, 0, 2 * Math.PI);
-  pen.strokeStyle = pen.fillStyle = color(isYes ? "other" : "one");
+  pen.strokeStyle = pen.fillStyle = color(tone);
   pen.lineWidth = isPointed ? 2.5 : 1.2;
   if (isYes) pen.fill(); else pen.stroke();
   if (isPointed) { pen.strokeStyle = color("ink"); pen.stroke(); }
   pen.lineWidth = 1;
 }
 
-function segment({pen, width, height}, {x, y, x0, x1}, {intercept, slope}, tone, dash) {
-  pen.save();
-  pen.beginPath();
-  pen.rect(LEFT, TOP, width - LEFT - RIGHT, height - TOP - BOTTOM);
-  pen.clip();
+function segment({pen}, {x, y, x0, x1}, {intercept, slope}, tone, dash) {
   pen.beginPath();
   pen.moveTo(x(x0), y(intercept + slope * x0));
   pen.lineTo(x(x1), y(intercept + slope * x1));
@@ -73,25 +99,29 @@ function segment({pen, width, height}, {x, y, x0, x1}, {intercept, slope}, tone,
   pen.setLineDash(dash);
   pen.lineWidth = 2.5;
   pen.stroke();
-  pen.restore();
+  pen.setLineDash([]);
 }
 
+const channels = (hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
+
+// A picture of a pixel a probability, stretched smoothly over the frame.
 function shades({pen}, {x, y, x0, x1, y0, y1}, map) {
-  const [yes, no] = [color("other"), color("one")];
-  const [wide, high] = [(x1 - x0) / (map.columns - 1), (y1 - y0) / (map.rows - 1)];
+  const [yes, no] = [channels(color("other")), channels(color("one"))];
+  const picture = new ImageData(map.columns, map.rows);
   map.probability.forEach((line, row) => line.forEach((chance, column) => {
-    const [left, right] = [Math.max(x0, x0 + (column - 0.5) * wide), Math.min(x1, x0 + (column + 0.5) * wide)];
-    const [low, top] = [Math.max(y0, y0 + (row - 0.5) * high), Math.min(y1, y0 + (row + 0.5) * high)];
-    pen.globalAlpha = Math.abs(chance - 0.5) * 0.7;
-    pen.fillStyle = chance > 0.5 ? yes : no;
-    pen.fillRect(x(left), y(top), x(right) - x(left) + 0.5, y(low) - y(top) + 0.5);
+    const alpha = Math.abs(chance - 0.5) * 0.7 * 255;
+    picture.data.set([...(chance > 0.5 ? yes : no), alpha], 4 * ((map.rows - 1 - row) * map.columns + column));
   }));
-  pen.globalAlpha = 1;
+  const small = new OffscreenCanvas(map.columns, map.rows);
+  small.getContext("2d").putImageData(picture, 0, 0);
+  const [wide, high] = [(x1 - x0) / (map.columns - 1) / 2, (y1 - y0) / (map.rows - 1) / 2];
+  const [left, top] = [x(x0 - wide), y(y1 + high)];
+  pen.drawImage(small, left, top, x(x1 + wide) - left, y(y0 - high) - top);
 }
 
 function extent(values) {
   const [low, high] = [Math.min(...values), Math.max(...values)];
-  const margin = (high - low) * 0.04 || 1;
+  const margin = (high - low) * 0.04 || Math.abs(high) / 2 || 1;
   return [low - margin, high + margin];
 }
 
@@ -124,10 +154,10 @@ const KINDS = {
     if (!view.prices?.length) return null;
     const ticks = (value) => Math.log10(Math.max(value, 0.01));
     const points = view.prices.map(([price, computed]) => ({
-      at: [ticks(price), ticks(computed)], yes: false, text: `a stone of ${number(price)} $, computed ${number(computed)} $`,
+      at: [ticks(price), ticks(computed)], yes: false, tone: "fourth", text: `a stone of ${number(price)} $, computed ${number(computed)} $`,
     }));
     const range = extent(points.flatMap((each) => each.at));
-    return {points, ranges: [range, range], names: ["price, log10 of $", "computed"], lines: [[{intercept: 0, slope: 1}, "third", [7, 5]]]};
+    return {points, ranges: [range, range], names: ["true price, $", "computed price, $"], ticks: dollarTicks, lines: [[{intercept: 0, slope: 1}, "third", [7, 5]]]};
   },
 };
 
@@ -138,11 +168,13 @@ export function draw(canvas, drawn) {
   if (!what) return;
   const scale = scales(paper, ...what.ranges);
   const pointed = shown.get(canvas)?.pointed ?? null;
-  what.under?.(paper, scale);
   const placed = what.points.map((each) => ({...each, x: scale.x(each.at[0]), y: scale.y(each.at[1])}));
-  placed.forEach((each) => point(paper.pen, each.x, each.y, each.yes, each.text === pointed));
-  for (const [line, tone, dash] of what.lines) segment(paper, scale, line, tone, dash);
-  axes(paper, scale, ...what.names);
+  clipped(paper, () => {
+    what.under?.(paper, scale);
+    for (const each of placed) point(paper.pen, each.x, each.y, each.tone ?? (each.yes ? "other" : "one"), each.yes, each.text === pointed);
+    for (const [line, tone, dash] of what.lines) segment(paper, scale, line, tone, dash);
+  });
+  axes(paper, scale, ...what.names, what.ticks);
   shown.set(canvas, {placed, pointed});
 }
 

@@ -103,7 +103,9 @@ export function listen(refresh) {
     });
   });
   document.getElementById("audit").addEventListener("click", () => steer("audit", {}, ({html}) => {
+    document.getElementById("audited").hidden = false;
     document.getElementById("gaps").innerHTML = html;
+    document.getElementById("audited").scrollIntoView({block: "nearest"});
   }));
   document.getElementById("reset").addEventListener("submit", (event) => {
     event.preventDefault();
@@ -115,7 +117,7 @@ export function listen(refresh) {
     });
   });
   const ask = document.getElementById("ask");
-  ask.addEventListener("submit", async (event) => {
+  ask?.addEventListener("submit", async (event) => {
     event.preventDefault();
     const here = document.getElementById("answer");
     try {
