@@ -16,7 +16,10 @@ from rich.console import Console
 
 from diamonds.cli.watching import Panel, PlainLines
 from diamonds.store.database import open_database
-from diamonds.streams.spec import LOCAL_PLACE, PLACE
+from diamonds.streams.feeding.generators import employees
+from diamonds.streams.learners import build
+from diamonds.streams.science.wording import number
+from diamonds.streams.spec import LOCAL_PLACE, PLACE, feed
 from project import ROOT, Project
 from streamed import learned
 
@@ -199,21 +202,50 @@ def document(rows, status="running", accuracy=0.9, **more):
     } | more  # fmt: skip
 
 
+def drawn(panel, moment, width=90):
+    out = io.StringIO()
+    Console(width=width, file=out).print(panel.drawn(moment))
+    return out.getvalue()
+
+
 def test_the_panel_shows_status_scores_coefficients_and_the_verdict():
     panel = Panel(None, "http://127.0.0.1:3001")
     for rows, accuracy in (10, 0.5), (20, 0.8), (30, 0.9):
-        drawn = panel.drawn(document(rows, accuracy=accuracy))
-    out = io.StringIO()
+        text = drawn(panel, document(rows, accuracy=accuracy))
 
-    Console(width=90, file=out).print(drawn)
-
-    text = out.getvalue()
     assert "running  page 3, 30 rows, version 3 saved, 4,100 rows/s, 2 retries" in text
     assert "90.0%" in text
     assert "▁▆█" in text
-    assert "3.712" in text
+    assert "3.71 " in text
     assert "3.43 … 3.99" in text
     assert "Overall, no link is seen." in text
+
+
+def test_the_panel_goes_on_with_the_lines_of_an_earlier_run():
+    panel = Panel(None, "http://127.0.0.1:3001")
+    history = [{"rows": rows, "scores": {"promotion": {"accuracy": rows / 100}}} for rows in (0, 10, 60)]
+
+    panel.remember_history(history)
+
+    assert "▁▅█" in drawn(panel, document(100, accuracy=1.1))
+
+
+def test_a_terminal_of_24_lines_shows_the_verdict_and_the_slopes_that_it_speaks_of():
+    spec = feed(ROOT, "promotions")
+    learners = build(spec)
+    for row in employees("sum", 1, 0, 5000):
+        for learner in learners.values():
+            learner.learn(row)
+    reports = {name: {"kind": name, "view": {}} | learner.report() for name, learner in learners.items()}
+    verdict = reports["networking"]["statistics"]["verdict"]
+
+    lines = drawn(Panel(None, "http://127.0.0.1:3001"), document(5000, learners=reports), width=80).splitlines()
+
+    seen = " ".join(" ".join(line.strip("│ ") for line in lines[:24]).split())
+    assert verdict["sentence"] in seen
+    assert f"inside the groups {number(verdict['within'][0]['slope'], 0.03)} −" in " ".join("".join(lines).split())
+    assert "competence * promoted" not in "".join(lines)
+    assert "-0." not in "".join(lines)
 
 
 def test_where_there_is_no_terminal_a_line_is_said_for_each_change_only():

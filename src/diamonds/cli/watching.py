@@ -6,7 +6,8 @@ import json
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 import click
@@ -15,6 +16,9 @@ from rich.markup import escape
 from rich.panel import Panel as Box
 from rich.table import Table
 from rich.text import Text
+
+from diamonds.errors import DatabaseError
+from diamonds.streams.science.wording import MINUS, number
 
 if TYPE_CHECKING:
     from diamonds.streams.running.runner import Runner
@@ -117,6 +121,8 @@ class Panel:
         """Draw until stopped."""
         from rich.live import Live
 
+        with suppress(DatabaseError):  # then the lines begin here
+            self.remember_history(self._runner.history())
         with Live(console=self._console, auto_refresh=False) as live:
             while not self._stopped.wait(PANEL_SECONDS):
                 live.update(self.drawn(self._runner.snapshot().document), refresh=True)
@@ -127,11 +133,13 @@ class Panel:
         self._stopped.set()
 
     def drawn(self, document: Document) -> RenderableType:
-        """The panel at a moment."""
+        """The panel at a moment; what is concluded comes first, for a low terminal cuts what comes last."""
         self._remember(document)
+        learners = document["learners"].items()
         parts: list[RenderableType] = [_status(document)]
-        for name, learner in document["learners"].items():
-            parts += self._learner(name, learner)
+        parts += [Text(words) for _, learner in learners if (words := _words(learner))]
+        for name, learner in learners:
+            parts += self._tables(name, learner)
         title = f"{document['feed']} · {self._address}"
         return Box(Group(*parts), title=title, title_align="left", subtitle="Ctrl-C ends it; all is saved")
 
@@ -140,24 +148,36 @@ class Panel:
             self._sparks.clear()
         if document["rows"] != self._rows:
             for name, learner in document["learners"].items():
-                for score, value in _scores(learner).items():
-                    self._sparks.setdefault((name, score), deque(maxlen=SPARKS)).append(value)
+                self._draw_on(name, learner)
         self._rows = document["rows"]
 
-    def _learner(self, name: str, learner: Mapping[str, Any]) -> list[RenderableType]:
-        parts: list[RenderableType] = [Text(f"\n{name} ({learner['kind']})", style="bold")]
-        scores = _scores(learner)
-        if scores:
+    def remember_history(self, history: Sequence[Mapping[str, Any]]) -> None:
+        """Begin the little lines of the scores where an earlier run of this stream has left them."""
+        from diamonds.streams.live.charts import thinned
+
+        for entry in thinned([entry for entry in history if entry["rows"]], SPARKS):
+            for name, scores in entry["scores"].items():
+                self._draw_on(name, {"scores": scores})
+            self._rows = entry["rows"]
+
+    def _draw_on(self, name: str, learner: Mapping[str, Any]) -> None:
+        for score, value in _scores(learner).items():
+            self._sparks.setdefault((name, score), deque(maxlen=SPARKS)).append(value)
+
+    def _tables(self, name: str, learner: Mapping[str, Any]) -> list[RenderableType]:
+        parts: list[RenderableType] = [Text(f"\n{name.replace('_', ' ')}", style="bold")]
+        if scores := _scores(learner):
             parts.append(self._scores_table(name, scores))
-        if learner["coefficients"]:
-            parts.append(_coefficients(learner["coefficients"]))
-        words = (learner["statistics"].get("verdict") or {}).get("sentence") or learner["statistics"].get("note")
-        return [*parts, Text(words)] if words else parts
+        if slopes := _slopes(learner):
+            parts.append(_table("slope", "95 % while watching", slopes))
+        elif learner["coefficients"]:
+            parts.append(_table("term", "95 % interval", learner["coefficients"]))
+        return parts if parts[1:] else []
 
     def _scores_table(self, name: str, scores: Mapping[str, float]) -> Table:
         table = Table(show_header=False, box=None, padding=(0, 2))
         for score, value in scores.items():
-            shown = f"{value:.1%}" if SCORES[score] else f"{value:.4f}"
+            shown = (f"{value:.1%}" if SCORES[score] else f"{value:.4f}").replace("-", MINUS)
             table.add_row(score.replace("_", " "), shown, spark(list(self._sparks.get((name, score), ()))))
         return table
 
@@ -172,11 +192,27 @@ def _status(document: Document) -> Text:
     return Text.assemble((status, f"bold {STATES.get(status, '')}"), f"  {words}")
 
 
-def _coefficients(coefficients: list[dict[str, Any]]) -> Table:
-    table = Table("term", "estimate", "SE", "95 % interval", box=None, padding=(0, 2))
-    for each in coefficients[:12]:
-        figures = [f"{each[name]:.4g}" for name in ("estimate", "se")]
-        table.add_row(escape(each["term"]), *figures, f"{each['low']:.4g} … {each['high']:.4g}")
+def _words(learner: Mapping[str, Any]) -> str | None:
+    """What a learner has concluded."""
+    said: Mapping[str, Any] = learner["statistics"]
+    words: str | None = (said.get("verdict") or {}).get("sentence") or said.get("note")
+    return words
+
+
+def _slopes(learner: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Those that a verdict speaks of."""
+    verdict = learner["statistics"].get("verdict") or {}
+    found = [verdict.get("overall"), *verdict.get("within", ())]
+    known = [each for each in found if each and each["slope"] is not None and each["low"] is not None]
+    return [each | {"term": each["where"], "estimate": each["slope"]} for each in known]
+
+
+def _table(what: str, interval: str, lines: list[dict[str, Any]]) -> Table:
+    table = Table(what, "estimate", interval, box=None, padding=(0, 2))
+    for each in lines[:12]:
+        half = (each["high"] - each["low"]) / 2
+        estimate, low, high = (number(each[name], half) for name in ("estimate", "low", "high"))
+        table.add_row(escape(each["term"].replace("_", " ")), estimate, f"{low} … {high}")
     return table
 
 

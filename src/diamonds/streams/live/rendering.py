@@ -25,6 +25,9 @@ SERVICE = "http://127.0.0.1:3000"
 #: Kinds of learners that have a panel of their own; any other is shown as a table.
 KINDS = frozenset(path.stem for path in (HERE / "templates/kinds").glob("*.html")) - {"plain"}
 UNKNOWN = "\N{EN DASH}"
+#: The scores that line charts show.
+DRAWN_SCORES = {"accuracy", "always_no_accuracy", "log_loss", "log_loss_linear", "mape", "recent_mape"}
+LARGEST_WHOLE = 1e15
 #: How many are listed on the page; all can be taken away.
 MOST_REJECTS, MOST_EVENTS = 100, 50
 Told = Sequence[Mapping[str, Any]]
@@ -94,11 +97,21 @@ def drawn(spec: FeedSpec, document: Mapping[str, Any]) -> dict[str, Any]:
     counted = ("feed", "number", "version", "status", "page", "rows", "rejected", "revised")
     return {name: document[name] for name in (*counted, "next_look_seconds", "pages_a_batch", "speed")} | {
         "columns": columns,
-        "recent": [[_short(row[place]) for place in places] for row in document["recent"]] if columns[1:] else [],
-        "learners": {
-            name: {field: learner[field] for field in ("kind", "coefficients", "scores", "view")}
-            for name, learner in document["learners"].items()
-        },
+        "recent": [[_short(row[place], 3) for place in places] for row in document["recent"]] if columns[1:] else [],
+        "learners": {name: _drawn_learner(learner) for name, learner in document["learners"].items()},
+    }
+
+
+def _drawn_learner(learner: Mapping[str, Any]) -> dict[str, Any]:
+    coefficients = [{end: each[end] for end in ("term", "estimate", "low", "high")} for each in learner["coefficients"]]
+    view = dict(learner["view"])
+    if view.get("map"):
+        chances = [[round(chance, 2) for chance in line] for line in view["map"]["probability"]]
+        view["map"] = view["map"] | {"probability": chances}
+    return {
+        "coefficients": _short(coefficients, 6),
+        "scores": {name: _short(value, 5) for name, value in learner["scores"].items() if name in DRAWN_SCORES},
+        "view": _short(view, 5),
     }
 
 
@@ -113,9 +126,16 @@ def _drawn_columns(spec: FeedSpec) -> list[str]:
     return [name for name in spec.columns if name in names]
 
 
-def _short(value: Any) -> Any:  # noqa: ANN401 - a field of a row
-    """To five digits: nobody sees more of a point."""
-    return float(f"{value:.5g}") if isinstance(value, float) else value
+def _short(value: Any, digits: int) -> Any:  # noqa: ANN401 - JSON
+    """Its numbers to so many digits, a boolean as 0 or 1: nobody sees more of what is drawn."""
+    if isinstance(value, bool):
+        return int(value)
+    if isinstance(value, float):
+        short = float(f"{value:.{digits}g}")
+        return int(short) if short.is_integer() and abs(short) < LARGEST_WHOLE else short
+    if isinstance(value, Mapping):
+        return {name: _short(each, digits) for name, each in value.items()}
+    return [_short(each, digits) for each in value] if isinstance(value, list | tuple) else value
 
 
 def count(value: float | None) -> str:
