@@ -2,6 +2,9 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 BIN := .venv/bin
+# Where `make stream` serves its feed and its page.
+FEED_PORT := 5000
+PAGE_PORT := 3001
 # What BentoML would otherwise report to its makers at each start.
 export BENTOML_DO_NOT_TRACK := True
 
@@ -31,9 +34,12 @@ serve: setup ## Serve at http://127.0.0.1:3000; trains first if there is no cham
 viz: setup ## Look at the pipelines and the figures of the last run
 	$(BIN)/kedro viz run
 
+# Both are children that are waited for, so that both end whichever way this does.
 stream: setup ## Learn from a feed of invented employees, and look on at http://127.0.0.1:3001
-	@$(BIN)/diamonds feed promotions --rows 500 --grow 25 >/dev/null & feed=$$!; trap 'kill $$feed 2>/dev/null' EXIT; \
-	$(BIN)/diamonds stream promotions
+	@trap 'kill $$feed $$learner 2>/dev/null; wait' EXIT; trap 'exit 0' INT TERM; \
+	$(BIN)/diamonds feed promotions --rows 500 --grow 25 --port $(FEED_PORT) >/dev/null & feed=$$!; \
+	$(BIN)/diamonds stream promotions --url http://127.0.0.1:$(FEED_PORT) --port $(PAGE_PORT) & learner=$$!; \
+	wait $$learner
 
 # In two processes, for most tests wait for one; tests/conftest.py says which stay together. One thread each, for more
 # would wait for each other.

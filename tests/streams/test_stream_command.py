@@ -2,25 +2,31 @@
 
 import io
 import json
+import os
+import pty
+import re
 import signal
 import socket
 import subprocess
 import sys
+import termios
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 from rich.console import Console
 
+from diamonds.cli.feed import PORTS
 from diamonds.cli.watching import Panel, PlainLines
 from diamonds.store.database import open_database
 from diamonds.streams.feeding.generators import employees
 from diamonds.streams.learners import build
 from diamonds.streams.science.wording import number
 from diamonds.streams.spec import LOCAL_PLACE, PLACE, feed
-from project import ROOT, Project
+from project import ROOT, Project, free_port
 from streamed import learned
 
 SOURCES = str(ROOT / "src")
@@ -178,6 +184,130 @@ def test_it_ends_in_order_while_a_page_is_read_again_that_does_not_come(project)
         assert output.splitlines()[-1].startswith("paused: page 10, 98 rows, ")
         answer = again.result(END_SECONDS)
         assert (answer.status_code, answer.json()["title"]) == (502, "promotions is not run any more")
+
+
+def test_paused_waits_for_a_person_to_start_it(project, feed_url):
+    process = begin(project, "stream", "promotions", "--url", feed_url, "--port", "0", "--paused")
+    with ExitStack() as ends:
+        ends.callback(end, process)
+        url = process.stdout.readline().split()[-1]
+        assert process.stdout.readline() == "paused: page 0, 0 rows, version 0 saved\n"
+
+        httpx.post(f"{url}/control/start", json={}).raise_for_status()
+
+        while not (line := process.stdout.readline()).startswith("caught up"):
+            assert line.startswith("running")
+        assert "3,000 rows" in line
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_make_stream_starts_a_feed_and_its_learner_and_ends_both(project, number):
+    feed_port, page_port = free_port(), free_port()
+    words = ["make", "-s", "-f", str(ROOT / "Makefile"), "-o", "setup", "stream", f"BIN={Path(sys.executable).parent}"]
+    words += [f"FEED_PORT={feed_port}", f"PAGE_PORT={page_port}"]
+    environment = project.environment | {"PYTHONPATH": SOURCES, "PYTHONUNBUFFERED": "1"}
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(
+        words, cwd=project.folder, env=environment, stdout=pipe, stderr=pipe, text=True, start_new_session=True
+    )
+    with ExitStack() as ends:
+        ends.callback(end, process)
+        while "rows" not in process.stdout.readline():
+            pass
+        family = psutil.Process(process.pid).children(recursive=True)
+        learners = [each for each in family if "diamonds" in " ".join(each.cmdline()[:2])]
+        [shell] = psutil.Process(process.pid).children()
+        assert httpx.get(f"http://127.0.0.1:{page_port}/livez").text == "alive"
+        assert httpx.get(f"http://127.0.0.1:{feed_port}/livez").json() == {"status": "alive"}
+
+        shell.send_signal(number)
+        process.communicate(timeout=END_SECONDS)
+
+        assert len(learners) == 2
+        assert psutil.wait_procs(learners, END_SECONDS)[1] == []
+
+
+FAULTY = ["--latency", "20", "--grow", "200", "--most", "120", "--faults", "0.2", "--seed", "153", "--rows", "60"]
+
+
+def test_a_slow_growing_faulty_feed_of_the_command_is_learned_whole(project):
+    with ExitStack() as ends:
+        served = begin(project, "feed", "promotions", "--port", "0", *FAULTY)
+        ends.callback(end, served)
+        feed_at = next(word for word in served.stdout.readline().split() if word.startswith("http")).partition("/api")[
+            0
+        ]
+        process = begin(project, "stream", "promotions", "--url", feed_at, "--port", "0", "--json")
+        ends.callback(end, process)
+
+        moments = (json.loads(line) for line in process.stdout)
+        whole = next(moment for moment in moments if moment["rows"] == 120)
+
+        assert (whole["rejected"], whole["learners"]["networking"]["statistics"]["rows"]) == (0, 120)
+        assert whole["retries"] > 0
+
+
+def test_a_further_feed_is_one_entry_for_both_commands(project):
+    (project.folder / LOCAL_PLACE).parent.mkdir()
+    (project.folder / LOCAL_PLACE).write_text(
+        "sales:\n  url: http://127.0.0.1:5002\n  page_size: 3\n  columns:\n    size: {type: number}\n    sold: {type: boolean}\n"
+        "  learners:\n    sale: {kind: logit, target: sold, features: [size]}\n"
+    )
+    (project.folder / "sales.csv").write_text("size,sold\n" + "".join(f"{n % 7},{n % 7 > 3}\n" for n in range(40)))
+    with ExitStack() as ends:
+        served = begin(project, "feed", "sales", "--source", "sales.csv", "--port", "0")
+        ends.callback(end, served)
+        said = served.stdout.readline()
+        feed_at = next(word for word in said.split() if word.startswith("http")).partition("/api")[0]
+
+        done = project.run("diamonds", "stream", "sales", "--url", feed_at, "--port", "0", "--once", PYTHONPATH=SOURCES)
+
+    assert said.startswith("sales is served at http://127.0.0.1:")
+    assert done.returncode == 0, done.stderr
+    assert "40 rows" in done.stdout.splitlines()[-1]
+
+
+def test_the_port_of_each_feed_is_said_by_its_help(project):
+    done = project.run("diamonds", "feed", "--help", PYTHONPATH=SOURCES)
+
+    assert "[default: 5000 promotions, 5001 diamonds, 5002 others]" in " ".join(done.stdout.split())
+    assert f"url: http://127.0.0.1:{PORTS['diamonds']}" in (ROOT / PLACE).read_text()
+    assert PORTS["promotions"] == 5000
+
+
+def test_a_real_terminal_shows_the_panel_with_the_slopes(project, feed_url):
+    main, other = pty.openpty()
+    termios.tcsetwinsize(other, (40, 100))
+    words = ["stream", "promotions", "--url", feed_url, "--port", "0"]
+    environment = project.environment | {"PYTHONPATH": SOURCES, "TERM": "xterm-256color"}
+    environment.pop("COLUMNS")
+    command = [Path(sys.executable).with_name("diamonds"), *words]
+    process = subprocess.Popen(command, cwd=project.folder, env=environment, stdout=other, stderr=other, stdin=other)
+    os.close(other)
+    seen = b""
+    with ExitStack() as ends:
+        ends.callback(process.wait)
+        ends.callback(process.kill)
+        ends.callback(os.close, main)
+        while b"caught up" not in seen or b"inside the groups" not in seen.rpartition(b"caught up")[2]:
+            seen += os.read(main, 65536)
+        process.send_signal(signal.SIGINT)
+        while chunk := read_terminal(main):
+            seen += chunk
+        assert process.wait(END_SECONDS) == 0
+
+    last = seen.decode(errors="replace").rpartition("paused")[2]
+    assert "it was stopped" in last
+    assert re.search(r"inside the groups +−0\.\d+ +−0\.\d+ … −0\.\d+", last)
+    assert re.search(r"accuracy +9\d\.\d%", last)
+
+
+def read_terminal(main):
+    """What was written since; nothing once its last user has gone."""
+    try:
+        return os.read(main, 65536)
+    except OSError:
+        return b""
 
 
 def test_the_command_line_begins_without_what_only_streams_need():
