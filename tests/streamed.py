@@ -125,6 +125,10 @@ class Shelf:
         self.rows += rows
         self.call(self._sources[-1].news.set)
 
+    @property
+    def newest_source(self):
+        return self._sources[-1]
+
     def call(self, what):
         """Do something in the loop of the source."""
         self._sources[-1].loop.call_soon_threadsafe(what)

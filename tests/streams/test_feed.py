@@ -115,20 +115,20 @@ def test_rows_of_a_csv_and_of_a_sqlite_file(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("written", "served"),
+    ("written", "becomes"),
     [
         ("True", True), ("False", False), (" true", True), ("FALSE ", False), ("1", True), ("0", False),
         ("yes", "yes"), ("no", "no"), ("t", "t"), ("f", "f"), ("2", 2), ("0.5", 0.5), ("-1", -1), ("", None),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("beside", ["", "1,0.5,1,True\n", "1,0.5,1,0\n", "1,0.5,1,\n", "1,0.5,1,maybe\n"])
-def test_a_boolean_of_a_file_is_never_flipped(tmp_path, written, served, beside):
+def test_a_boolean_of_a_file_is_never_flipped(tmp_path, written, becomes, beside):
     (tmp_path / "r.csv").write_text(f"id,competence,network_ability,promoted\n{beside}7,0.5,1,{written}\n")
 
     value = read_rows(SPEC, tmp_path / "r.csv").rows(0, 10)[-1]["promoted"]
 
-    is_known = isinstance(served, bool)
-    assert value is served if is_known or served is None else value in {served, str(served)}
+    is_known = isinstance(becomes, bool)
+    assert value is becomes if is_known or becomes is None else value in {becomes, str(becomes)}
     assert isinstance(value, bool) is is_known
 
 

@@ -226,7 +226,7 @@ def test_a_feed_that_cannot_be_read_fails_with_its_words_until_it_is_started_aga
 
     assert seen["reason"] == "http://127.0.0.1:5000/api/v1/data answers 403 Forbidden: ask for access"
     assert until(runner, status("caught up"))["rows"] == 50
-    assert kinds(runner) == ["fail", "start"]
+    assert kinds(runner) == ["start", "fail", "start"]
 
 
 def refusing(number):
@@ -324,7 +324,7 @@ def test_a_feed_that_stalls_says_why_and_recovers(running):
     until(runner, status("running"))
 
     assert stalled["reason"] == "the feed does not answer as it should; page 3: it did not answer in time"
-    assert kinds(runner) == ["stall", "recover"]
+    assert kinds(runner) == ["start", "stall", "recover"]
 
 
 def test_a_database_that_is_away_stalls_the_stream_and_costs_nothing(running, database):
@@ -353,7 +353,7 @@ def test_a_database_that_is_away_stalls_the_stream_and_costs_nothing(running, da
     assert stalled["rows"] == 40
     assert seen["rows"] == 300
     assert learned(database)["checkpoint"][0]["state"]["fading"] == taught(rows_from(1, 300))
-    assert kinds(runner) == ["stall", "recover"]
+    assert kinds(runner) == ["start", "stall", "recover"]
 
 
 def test_where_another_process_learned_the_runner_pauses_and_goes_on_from_there_when_started(running, database):

@@ -24,6 +24,13 @@ if TYPE_CHECKING:
 Lines = Iterable[Mapping[str, Any]]
 #: Rows that are written at once.
 AT_ONCE = 1000
+#: The columns of tables that are empty; of others, those of their lines.
+COLUMNS = {
+    "history": ("version", "page", "rows", "at"),
+    "rejects": ("page", "key", "reason", "raw", "counted", "first_seen", "resolved_at"),
+    "events": ("at", "kind", "detail"),
+    "coefficients": ("learner", "term", "estimate", "se", "low", "high"),
+}
 MEDIA = {"csv": "text/csv; charset=utf-8", "json": "application/json"}
 
 
@@ -47,10 +54,14 @@ class Downloads:
         if name not in self._tables or form not in MEDIA:
             raise Refusal(404, f"there are {', '.join(self._tables)}, each as .csv and .json")
         lines = self._tables[name]()
-        written = as_csv(lines) if form == "csv" else as_json(lines)
+        written = as_csv(lines, self._columns(name)) if form == "csv" else as_json(lines)
         saved = f'attachment; filename="{self._spec.name}_{name}.{form}"'
         headers = {"Cache-Control": "no-store", "Content-Disposition": saved}
         return StreamingResponse(written, headers=headers, media_type=MEDIA[form])
+
+    def _columns(self, name: str) -> tuple[str, ...]:
+        """Those that a table has while nothing is in it."""
+        return self._spec.fields if name == "rows" else COLUMNS[name]
 
     def _rows(self) -> Lines:
         """Those that were learned by now, in the order in which they were."""
@@ -75,11 +86,11 @@ def flat(entry: Mapping[str, Any]) -> dict[str, Any]:
 ENDS = {"": "estimate", " low": "low", " high": "high"}
 
 
-def as_csv(lines: Lines) -> Iterator[str]:
-    """A line for each, under a line of names; where those that follow have more, these are all named before."""
+def as_csv(lines: Lines, columns: Iterable[str] = ()) -> Iterator[str]:
+    """A line for each, under a line of names, which are these columns where there is none."""
     lines = iter(lines)
     begun = list(islice(lines, AT_ONCE * 3))  # a history is read whole: later entries know more terms
-    names = list(dict.fromkeys(name for line in begun for name in line))
+    names = list(dict.fromkeys(name for line in begun for name in line)) or list(columns)
     yield _csv([dict(zip(names, names, strict=True))], names)
     everything = chain(begun, lines)
     while some := list(islice(everything, AT_ONCE)):

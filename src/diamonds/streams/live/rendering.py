@@ -55,7 +55,7 @@ class Renderer:
 
     def event(self, snapshot: Snapshot) -> bytes:
         """What the page is told when something is new: what it shows and what it draws, as JSON in one line."""
-        html = self._render("live.html", now=snapshot.document)
+        html = " ".join(self._render("live.html", now=snapshot.document).split())
         said = {"html": html, "drawn": drawn(self._spec, snapshot.document)}
         return json.dumps(said, allow_nan=False, separators=(",", ":")).encode()
 

@@ -53,6 +53,7 @@ class Following:
         self.must_open = True
         self._name, self._bench, self._in_flight, self._changed = name, bench, in_flight, changed
         self._tries, self._is_stopping = 0, False
+        self._starts_by_itself = control.wants_to_learn
         self._loop: asyncio.AbstractEventLoop | None = None
         self._woken = asyncio.Event()
 
@@ -184,7 +185,9 @@ class Following:
             return
         if self._tries:
             self._bench.note("recover", what="database")
-        self.must_open, self._tries = False, 0
+        if self._starts_by_itself:
+            self._bench.note("start")
+        self.must_open, self._tries, self._starts_by_itself = False, 0, False
         self._stand_ready()
 
     async def _learn(self, source: Source) -> None:

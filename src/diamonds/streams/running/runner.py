@@ -72,6 +72,7 @@ class Runner:
         self._following = Following(spec.name, self._bench, self._control, self._in_flight, self._show)
         make = make_source or _http_source
         self._source = make(spec, url, in_flight=self._in_flight, tell=self._following.hear)
+        self._retries_before = 0
         self._showing = Showing(self._make_snapshot, self._bench.executor, self._make_snapshot(0))
         self._thread = threading.Thread(target=self._run, name=f"{spec.name}-runner", daemon=True)
 
@@ -131,7 +132,8 @@ class Runner:
             DatabaseError: The database is away; nothing was changed.
         """
         self._ask(partial(self._following.reset, keep_rows=keep_rows))
-        self._bench.note("replay" if keep_rows else "reset")
+        self._retries_before = self._source.retries
+        self._steered("replay" if keep_rows else "reset")
 
     def replay(self) -> None:
         """Learn the stored rows again, then read on: the way out where the configuration was changed."""
@@ -245,7 +247,7 @@ class Runner:
         seen = document(self._spec, self._bench, self._following.standing, self._bench.views() if number else {})
         steering = {
             "ignored": self._source.ignored,
-            "retries": self._source.retries,
+            "retries": self._source.retries - self._retries_before,
             "requests": self._source.requests,
             "pages_a_batch": self._control.pages_a_batch,
             "speed": self._control.batches_a_second,
