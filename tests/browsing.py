@@ -55,6 +55,20 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
+#: All pages that were visited by the test that runs.
+VISITS: list["Visit"] = []
+#: What the console says of a wish that is refused with its reason, which the page shows.
+REFUSED = "Failed to load resource: the server responded with a status of 4"
+
+
+def require_quiet_and_at_home() -> None:
+    """Fail where a page that was visited complained, or asked another host for anything; then forget them."""
+    visits, VISITS[:] = list(VISITS), []
+    for visit in visits:
+        assert [each for each in visit.complaints if not each.startswith(REFUSED)] == []
+        assert {host.partition(":")[0] for host in visit.hosts} <= {"127.0.0.1"}
+
+
 class Visit:
     """One page in a window of its own.
 
@@ -65,6 +79,7 @@ class Visit:
     """
 
     def __init__(self, browser: Browser, url: str, **options) -> None:
+        VISITS.append(self)
         self.complaints: list[str] = []
         self.hosts: set[str] = set()
         self._context = browser.new_context(**options)

@@ -4,19 +4,25 @@ import re
 from contextlib import ExitStack, contextmanager
 from urllib.parse import urlsplit
 
+import numpy as np
+import pandas as pd
 import pytest
 from playwright.sync_api import expect
 from sqlalchemy import text
 
-from browsing import Visit, chromium
+from browsing import Visit, chromium, require_quiet_and_at_home
 from diamonds.config import Settings
 from diamonds.store.database import migrate, open_database
+from diamonds.streams.feeding.generators import employees
+from diamonds.streams.feeding.rows import Held, keyed
+from diamonds.streams.feeding.server import make_app as make_feed
 from diamonds.streams.live import make_app
+from diamonds.streams.memory.memory import Memory
 from diamonds.streams.running.runner import Runner
-from diamonds.streams.spec import feed
+from diamonds.streams.spec import FeedSpec, feed
 from feeds import drawn_feed, serving
 from project import ROOT
-from streamed import learned, status, until
+from streamed import learned, pages_of, status, until
 
 SPEC = feed(ROOT, "promotions")
 ROWS = 1500
@@ -29,19 +35,26 @@ def browser():
         yield browser
 
 
+@pytest.fixture(autouse=True)
+def quiet_and_at_home():
+    """No page complains to its console or asks another host for anything, whatever is done with it."""
+    yield
+    require_quiet_and_at_home()
+
+
 @contextmanager
-def learning(folder, rows=ROWS, *, paused=True, faults=None, **wishes):
+def learning(folder, rows=ROWS, *, paused=True, faults=None, spec=SPEC, source=None, **wishes):
     """Learns from a feed of so many rows, and serves its page: the address, the runner and the database."""
     with ExitStack() as ends:
         engine = open_database(Settings(database_url=f"sqlite:///{folder}/d.db"), durable=True)
         ends.callback(engine.dispose)
         migrate(engine)
-        url = ends.enter_context(serving(drawn_feed(rows, **(faults or {}))))
-        runner = Runner(SPEC, engine, url=url, paused=paused, **wishes)
+        url = ends.enter_context(serving(source or drawn_feed(rows, **(faults or {}))))
+        runner = Runner(spec, engine, url=url, paused=paused, **wishes)
         ends.callback(runner.stop)
         runner.start_thread()
         until(runner, status("paused") if paused else status("caught up"))
-        yield ends.enter_context(serving(make_app(runner, SPEC, engine))), runner, engine
+        yield ends.enter_context(serving(make_app(runner, spec, engine))), runner, engine
 
 
 @contextmanager
@@ -120,7 +133,6 @@ def test_a_person_starts_it_sees_rows_rise_and_reads_the_verdict(visit):
     expect(verdict).to_have_text(told(seen, "networking")["verdict"]["sentence"])
     expect(seen.page.locator("svg.graph")).to_contain_text("no direct link seen")
     expect(seen.page.locator(".js-plotly-plot .scatterlayer .trace").first).to_be_attached()
-    assert seen.complaints == []
     assert seen.hosts == {seen.page.url.split("/")[2]}
 
 
@@ -252,7 +264,6 @@ def test_it_fits_its_window_and_can_be_read(look, screen, scheme):
     assert seen.faint() == []
     unnamed = "e => !e.labels?.length && !e.ariaLabel && !e.textContent.trim()"
     assert seen.page.locator("input, select, button").evaluate_all(f"all => all.filter({unnamed}).length") == 0
-    assert seen.complaints == []
 
 
 def test_a_page_finds_its_server_again_and_shows_the_newest_moment(browser, tmp_path):
@@ -275,6 +286,7 @@ def test_a_page_finds_its_server_again_and_shows_the_newest_moment(browser, tmp_
             expect(away).to_be_empty()
             assert seen.colour(".state") != seen.colour(".about")
             seen.close()
+            seen.complaints.clear()  # of the server that was away
 
 
 def test_what_a_person_clicked_on_goes_on_being_the_newest_and_keeps_the_focus(visit):
@@ -342,3 +354,132 @@ def test_without_scripts_the_page_tells_what_is_stored_and_offers_nothing_dead(b
             expect(plain.page.locator("#events")).to_contain_text("paused")
             assert plain.page.get_by_role("button").all() == []
             assert plain.page.locator("canvas, form, input, .chart, .tip").locator("visible=true").all() == []
+
+
+def test_the_verdict_comes_first_and_no_table_of_the_wide_page_is_cut(look):
+    seen = look(viewport=SCREENS["wide"])
+
+    expect(seen.page.locator(".js-plotly-plot .scatterlayer .trace").first).to_be_attached()
+    cut = "all => all.filter(e => e.checkVisibility() && e.scrollWidth > e.clientWidth + 1).map(e => e.ariaLabel)"
+
+    assert is_in_view(seen.page.locator(".verdict"))
+    assert is_in_view(seen.page.locator("table.regressions"))
+    assert seen.page.locator(".scrolls").evaluate_all(cut) == []
+
+
+def test_while_rows_come_in_nothing_jumps(visit):
+    seen = visit(pages_a_batch=20, rows=2000)
+    observe = "() => { window.jumped = 0; new PerformanceObserver((list) => list.getEntries().forEach((e) => { jumped += e.value; })).observe({type: 'layout-shift'}); }"
+    seen.runner.one_batch()
+    expect(seen.page.locator("#rows")).to_have_text("200")
+    expect(seen.page.locator(".js-plotly-plot .scatterlayer .trace").first).to_be_attached()
+    seen.page.evaluate(observe)
+
+    seen.runner.set_speed(5)
+    seen.runner.start()
+
+    expect(seen.page.locator("#rows")).to_have_text("2,000")
+    assert seen.page.evaluate("jumped") < 0.1
+
+
+def test_what_is_taken_away_is_a_click_away(look):
+    seen = look()
+    links = seen.page.locator(".downloads li").filter(has_text="Rows:")
+
+    with seen.page.expect_download() as taken:
+        links.get_by_role("link", name="CSV").click()
+
+    assert taken.value.suggested_filename == "promotions_rows.csv"
+    assert len(taken.value.path().read_text().splitlines()) == ROWS + 1
+
+
+def test_after_another_process_learned_a_person_starts_it_again(visit):
+    seen = visit(pages_a_batch=10)
+    seen.runner.one_batch()
+    expect(seen.page.locator("#rows")).to_have_text("100")
+    other = Memory(seen.engine, SPEC)
+    other.open()
+    other.commit(pages_of(employees("sum", 1, 100, 200), first=10))
+
+    press(seen, "Start")
+    expect_status(seen, "Paused")
+    expect(seen.page.locator(".reason")).to_contain_text("another process learns from promotions: this one stops here")
+    press(seen, "Start")
+
+    expect_status(seen, "Caught up")
+    assert shown(seen)[0] == stored(seen)[0] == ROWS
+
+
+RIDING = FeedSpec.model_validate(
+    {
+        "name": "stones",
+        "url": "http://127.0.0.1:5000",
+        "columns": {
+            "size_cm": {"type": "number"},
+            "colour": {"type": "text", "one_of": ["red", "<i>blue</i>"]},
+            "polished": {"type": "boolean"},
+            "good": {"type": "boolean"},
+        },
+        "learners": {
+            "river": {
+                "kind": "adapter",
+                "class": "river.linear_model.LogisticRegression",
+                "target": "good",
+                "features": ["size_cm", "polished"],
+            },
+            "goodness": {"kind": "logit", "target": "good", "features": ["size_cm", "polished"]},
+        },
+    }
+)
+
+
+def riding_feed():
+    """Stones of a size and a colour, of which the large and polished ones are good."""
+    sizes = np.random.default_rng(3).normal(size=400)
+    frame = pd.DataFrame({"size_cm": sizes, "polished": sizes * 7 % 1 > 0.5, "colour": "red"})
+    frame["colour"] = frame["colour"].where(frame["polished"], "<i>blue</i>")
+    frame["good"] = frame["size_cm"] + frame["polished"] > 0.4
+    return make_feed(RIDING, Held(keyed(RIDING, frame)), lambda: len(frame))
+
+
+def test_a_feed_of_texts_and_booleans_is_learned_shown_and_asked_about(browser, tmp_path):
+    with (
+        learning(tmp_path, spec=RIDING, source=riding_feed(), paused=False) as stream,
+        opened(browser, stream) as seen,
+    ):
+        panel = seen.page.get_by_role("region", name="River").first
+        expect(panel).to_contain_text("Rides along: river.linear_model.LogisticRegression, which predicts good")
+        expect(panel).to_contain_text("predicted rightly")
+        ask = seen.page.locator("#ask")
+        polished = ask.get_by_label("polished")
+        assert polished.evaluate("e => [e.required, e.value]") == [True, ""]
+        ask.get_by_label("size cm").fill("1.5")
+        ask.get_by_role("button", name="Ask").click()
+        expect(seen.page.locator("#answer")).to_be_empty()
+
+        polished.select_option("yes")
+        ask.get_by_role("button", name="Ask").click()
+
+        expect(seen.page.locator("#answer")).to_contain_text(re.compile(r"good: (9\d|100)%.*from 400 rows"))
+
+
+def test_the_page_of_diamonds_says_what_a_stone_costs_and_waits_for_a_champion(browser, tmp_path, stones):
+    spec = feed(ROOT, "diamonds")
+    appraised = make_feed(spec, Held(keyed(spec, stones.head(1000))), lambda: 1000)
+    with learning(tmp_path, spec=spec, source=appraised, paused=False) as stream, opened(browser, stream) as seen:
+        market = seen.page.get_by_role("region", name="How far the market moved since the champion was trained")
+        expect(market).to_contain_text("waits for a champion")
+        expect(market.locator("table, .js-plotly-plot")).to_have_count(0)
+        expect(
+            seen.page.get_by_role("region", name="How near its prices are").locator(".js-plotly-plot")
+        ).to_be_visible()
+        ask = seen.page.locator("#ask")
+        ask.get_by_label("carat").fill("1")
+        for column, grade in {"cut": "Ideal", "color": "G", "clarity": "VS2"}.items():
+            assert ask.get_by_label(column).input_value() == ""
+            ask.get_by_label(column).select_option(grade)
+
+        ask.get_by_role("button", name="Ask").click()
+
+        price = stream[1].answer({"carat": 1.0, "cut": "Ideal", "color": "G", "clarity": "VS2"})["price"]["price"]
+        expect(seen.page.locator("#answer")).to_contain_text(f"price: {price:,.0f} $")
