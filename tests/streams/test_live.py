@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from html import unescape
 
@@ -70,6 +71,19 @@ def shown(tmp_path_factory):
     """A stream that has learned 500 rows, for those who only look."""
     with opened(tmp_path_factory.mktemp("shown")) as engine, streaming(engine, 500) as (runner, client):
         yield runner, client
+
+
+@pytest.fixture(scope="module", autouse=True)
+def watched(shown):
+    """Two answers of events as the app makes them, one of them packed, read to their end beside the other tests."""
+    _, client = shown
+    with ThreadPoolExecutor() as threads:
+        yield {
+            form: threads.submit(
+                httpx.get, client.base_url.join("/events"), headers={"Accept-Encoding": form}, timeout=60
+            )
+            for form in ("gzip", "identity")
+        }
 
 
 def events_of(text):
@@ -567,3 +581,14 @@ def test_every_page_keeps_scripts_and_requests_to_itself(shown):
     assert "default-src 'none'" in policy
     assert "script-src 'self';" in policy
     assert "connect-src 'self'" in policy
+
+
+def test_an_answer_of_events_ends_by_itself_and_says_packed_what_it_says_plain(watched):
+    packed, plain = (watched[form].result(60) for form in ("gzip", "identity"))
+
+    assert packed.headers["content-encoding"] == "gzip"
+    assert "content-encoding" not in plain.headers
+    assert events_of(packed.text)[0] == events_of(plain.text)[0]
+    assert packed.text.startswith("retry: 500\n\nid: ")
+    assert packed.text.endswith("\n\n")
+    assert packed.num_bytes_downloaded < plain.num_bytes_downloaded / 2

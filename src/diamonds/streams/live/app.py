@@ -18,7 +18,7 @@ from starlette.staticfiles import StaticFiles
 from diamonds import web
 from diamonds.errors import DatabaseError
 from diamonds.streams.live import plotly
-from diamonds.streams.live.broadcast import Broadcast
+from diamonds.streams.live.broadcast import Broadcast, zipped
 from diamonds.streams.live.charts import charts
 from diamonds.streams.live.controls import Controls
 from diamonds.streams.live.door import MOST_BYTES, Door, Refusal, refuse, signed_in
@@ -30,7 +30,7 @@ from diamonds.streams.spec import FeedSpec
 T = TypeVar("T")
 NO_STORE = {"Cache-Control": "no-store"}
 #: Between a stream and its reader nothing may wait for more.
-EVENTS = NO_STORE | {"X-Accel-Buffering": "no"}
+EVENTS = NO_STORE | {"X-Accel-Buffering": "no", "Vary": "Accept-Encoding"}
 #: Plotly brings style sheets of its own, as elements; no element may have a style as its attribute.
 PLOTLYS = {"style_src_elem": "'self' 'unsafe-inline'", "style_src_attr": "'none'"}
 HEADERS = web.headers(**PLOTLYS, form_action="'self'") | NO_STORE
@@ -87,9 +87,12 @@ class Views:
         events = _if_there(lambda: self._runner.events(MOST_EVENTS))
         return HTMLResponse(self._renderer.page(self._runner.snapshot(), rejects, events), headers=HEADERS)
 
-    async def events(self, request: Request) -> Response:  # noqa: ARG002 - Starlette's
+    async def events(self, request: Request) -> Response:
         """What is new, as server-sent events."""
-        return StreamingResponse(self._broadcast.events(), headers=EVENTS, media_type="text/event-stream")
+        events, headers = self._broadcast.events(), EVENTS
+        if "gzip" in request.headers.get("accept-encoding", ""):
+            events, headers = zipped(events), EVENTS | {"Content-Encoding": "gzip"}
+        return StreamingResponse(events, headers=headers, media_type="text/event-stream")
 
     def snapshot(self, request: Request) -> Response:  # noqa: ARG002 - Starlette's
         """Everything that is to be seen now, for programs."""

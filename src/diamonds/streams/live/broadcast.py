@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import struct
 import threading
 import time
+import zlib
 from collections.abc import AsyncIterator, Callable
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -25,6 +28,8 @@ SILENCE_SECONDS = 5.0
 #: What asks a browser to come again in half a second.
 GREETING = b"retry: 500\n\n"
 STILL_HERE = b": still here\n\n"
+#: A gzip header that says nothing more, and an empty block that ends its stream.
+GZIP_BEGIN, LAST_BLOCK = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff", b"\x03\x00"
 
 
 class Broadcast:
@@ -102,6 +107,26 @@ def pause_seconds(viewers: int) -> float:
     (0.2, 0.2, 1.0)
     """
     return max(LEAST_SECONDS, viewers / MOST_A_SECOND)
+
+
+async def zipped(events: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The events in one gzip stream (RFC 1952), each readable as soon as it is there.
+
+    A block that refers to none before it fits into any stream: each event is packed once, however many look.
+    """
+    yield GZIP_BEGIN
+    checksum = size = 0
+    async for event in events:
+        checksum, size = zlib.crc32(event, checksum), size + len(event)
+        yield packed(event)
+    yield LAST_BLOCK + struct.pack("<II", checksum, size & 0xFFFFFFFF)
+
+
+@lru_cache(4)
+def packed(event: bytes) -> bytes:
+    """An event as a deflate block of its own (RFC 1951)."""
+    packing = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return packing.compress(event) + packing.flush(zlib.Z_FULL_FLUSH)
 
 
 def event_of(number: int, data: bytes) -> bytes:
