@@ -483,3 +483,18 @@ def test_the_page_of_diamonds_says_what_a_stone_costs_and_waits_for_a_champion(b
 
         price = stream[1].answer({"carat": 1.0, "cut": "Ideal", "color": "G", "clarity": "VS2"})["price"]["price"]
         expect(seen.page.locator("#answer")).to_contain_text(f"price: {price:,.0f} $")
+
+
+def test_a_slope_has_the_same_digits_in_its_table_and_beside_its_drawing(look):
+    seen = look()
+    tables = told(seen, "networking")["regressions"]
+
+    lines = seen.page.locator(".legend li").all_inner_texts()
+    cells = seen.page.locator("table.regressions tbody tr").filter(has_text="competence").all_inner_texts()
+
+    slopes = [line.partition("slope ")[2] for line in lines]
+    assert [line.partition(":")[0] for line in lines] == ["overall", "promoted only", "not promoted"]
+    assert all(any(f"\t{slope} ±" in cell for cell in cells) for slope in slopes)
+    assert [float(slope.replace("−", "-")) for slope in slopes] == [
+        pytest.approx(tables[place]["terms"][0]["estimate"], abs=0.001) for place in (0, 3, 4)
+    ]
