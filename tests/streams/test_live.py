@@ -351,7 +351,6 @@ STEER = {"Content-Type": "application/json"}
         ("/control/again", {}, '{"page": -1, "key": "1"}', 404),
         ("/control/again", {}, '{"page": 1, "key": ["1"]}', 404),
         ("/answer", {}, f'{{"competence": 1{"0" * 400}, "network_ability": 1}}', 422),
-        ("/answer", {}, '{"competence": 1e308, "network_ability": -1e308}', 422),
         ("/answer", {}, '{"competence": Infinity, "network_ability": 1}', 422),
         ("/answer", {}, '{"\\ud800": 1}', 422),
     ],
@@ -364,6 +363,15 @@ def test_what_makes_no_sense_is_refused_in_words(shown, path, headers, content, 
     assert (answer.status_code, answer.json()["status"]) == (status, status)
     assert len(answer.json()["title"]) > 10
     assert runner.snapshot().document["status"] == "caught up"
+
+
+def test_a_learner_says_in_words_that_a_row_is_too_far_from_all_others(shown):
+    _, client = shown
+
+    answer = client.post("/answer", content='{"competence": 1e308, "network_ability": -1e308}', headers=STEER)
+
+    assert answer.status_code == 200
+    assert "networking cannot say: this is too far from all rows that were learned" in answer.json()["words"]
 
 
 def test_far_from_all_that_was_seen_the_interval_still_holds_what_is_expected(shown):

@@ -253,7 +253,7 @@ def test_a_feed_that_fails_for_ever_stalls_the_stream_again_after_a_pause(runnin
         again = until(runner, status("stalled"))
 
     assert first["reason"] == again["reason"] == STALLED
-    assert kinds(runner) == ["stall", "pause", "start", "stall"]
+    assert kinds(runner) == ["start", "stall", "pause", "start", "stall"]
 
 
 def test_a_feed_that_comes_back_after_a_pause_recovers(running):
@@ -275,7 +275,7 @@ def test_a_feed_that_comes_back_after_a_pause_recovers(running):
         last = until(runner, status("caught up"))
 
     assert last["rows"] == 25
-    assert kinds(runner) == ["stall", "pause", "start", "recover"]
+    assert kinds(runner) == ["start", "stall", "pause", "start", "recover"]
 
 
 @pytest.mark.parametrize("number", [-1, 10**6, 10**30])
@@ -298,7 +298,7 @@ def test_fields_that_the_feed_has_beyond_its_spec_are_counted_and_said(running, 
         seen = until(running(Web(), url=url), status("caught up"))
 
     assert (seen["rows"], seen["ignored"]) == (rows, 2 * rows)
-    assert f"{rows} rows, saved v{seen['version']}, {2 * rows} fields ignored" in status_words(seen)
+    assert f"{rows} rows, version {seen['version']} saved, {2 * rows} fields ignored" in status_words(seen)
 
 
 def test_a_gap_is_an_event(running):
@@ -309,8 +309,8 @@ def test_a_gap_is_an_event(running):
         until(runner, status("caught up"))
 
     runner.stop()
-    (gap,) = runner.events()
-    assert (gap["kind"], gap["detail"]["page"], gap["detail"]["missing"]) == ("gap", 0, ["8"])
+    (gap,) = [event for event in runner.events() if event["kind"] == "gap"]
+    assert (gap["detail"]["page"], gap["detail"]["missing"]) == (0, ["8"])
 
 
 def test_a_feed_that_stalls_says_why_and_recovers(running):

@@ -295,7 +295,7 @@ def test_what_a_person_clicked_on_goes_on_being_the_newest_and_keeps_the_focus(v
     seen.runner.set_speed(20)
     cell = seen.page.locator("table.regressions tbody tr").first.locator("td").nth(1)
     cell.click()
-    focused = seen.page.get_by_label("Regressions of network ability")
+    focused = seen.page.get_by_label("Regressions of network ability", exact=True)
     expect(focused).to_be_focused()
 
     press(seen, "Start")

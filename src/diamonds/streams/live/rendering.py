@@ -256,7 +256,8 @@ TOLD = {
     "recover": "goes on again ({what})",
     "conflict": "stopped: {why}",
     "fail": "stopped: {why}",
-    "anchor": "rows were removed upstream, before the cursor: the right page was searched for",
+    "anchor": "{why}",
+    "gap": "{why}",
 }
 
 
