@@ -393,7 +393,7 @@ def test_another_configuration_fails_in_plain_words_and_a_replay_goes_on(running
 
     seen = until(runner, status("failed"))
     runner.start()
-    again = until(runner, lambda document: document["status"] == "failed")
+    again = until(runner, lambda document: document["status"] == "failed" and failures(runner) == 2)
     runner.replay()
     replayed = until(runner, status("paused"))
     runner.start()
@@ -560,6 +560,10 @@ def test_whoever_subscribes_is_called_with_each_newer_snapshot_until_they_leave(
     numbers = [snapshot.number for snapshot in seen]
     assert numbers == sorted(set(numbers))
     assert seen[-1].document["rows"] == 50
+
+
+def failures(runner):
+    return [each["kind"] for each in runner.events()].count("fail")
 
 
 class Stuck(Shelf):
