@@ -11,7 +11,7 @@ import subprocess
 import sys
 import termios
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import httpx
@@ -50,6 +50,13 @@ def begin(project, *words):
 def end(process):
     process.kill()
     process.communicate()
+
+
+def end_all(process):
+    """End what a process of a session of its own has begun too; what is gone already is well."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    end(process)
 
 
 @pytest.fixture
@@ -167,8 +174,7 @@ def test_it_ends_in_order_while_a_page_is_read_again_that_does_not_come(project)
         process = begin(project, "stream", "promotions", "--url", feed_at, "--port", "0")
         ends.callback(end, process)
         url = process.stdout.readline().split()[-1]
-        while "caught up" not in process.stdout.readline():
-            pass
+        assert next(line for line in process.stdout if "caught up" in line)
         end(bad)
         client = ends.enter_context(httpx.Client(base_url=url, timeout=END_SECONDS))
         retries = client.get("/snapshot.json").json()["retries"]
@@ -211,9 +217,8 @@ def test_make_stream_starts_a_feed_and_its_learner_and_ends_both(project, number
         words, cwd=project.folder, env=environment, stdout=pipe, stderr=pipe, text=True, start_new_session=True
     )
     with ExitStack() as ends:
-        ends.callback(end, process)
-        while "rows" not in process.stdout.readline():
-            pass
+        ends.callback(end_all, process)
+        assert next(line for line in process.stdout if line.startswith("caught up"))
         family = psutil.Process(process.pid).children(recursive=True)
         learners = [each for each in family if "diamonds" in " ".join(each.cmdline()[:2])]
         [shell] = psutil.Process(process.pid).children()
