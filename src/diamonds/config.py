@@ -43,6 +43,12 @@ def _feed_name(name: str | None) -> str | None:
     return name
 
 
+def _http_address(url: str | None) -> str | None:
+    if url is not None and not url.startswith(("http://", "https://")):
+        raise ValueError(f"must be an address that begins with http:// or https://, not {url!r}")
+    return url
+
+
 def _names(listed: object) -> object:
     """Names given as a text, with commas between them."""
     if not isinstance(listed, str):
@@ -62,6 +68,8 @@ class Settings(BaseSettings):
             machine may.
         masked_fields: Names of body fields whose values the traffic log does not keep, in lower case.
         workers: How many processes answer requests.
+        stream_url: Where pages of the service lead to what learns from streams; without it, those seen on this machine
+            lead to this machine's own.
         market_index: The feed whose market index the prices of the service are multiplied by; none are without it.
     """
 
@@ -77,6 +85,7 @@ class Settings(BaseSettings):
     masked_fields: Annotated[frozenset[str], NoDecode, BeforeValidator(_names)] = frozenset()
     workers: Annotated[int, BeforeValidator(_at_least_one)] = 1
     market_index: Annotated[str | None, AfterValidator(_feed_name)] = None
+    stream_url: Annotated[str | None, AfterValidator(_http_address)] = None
 
     def as_environment(self) -> dict[str, str]:
         """The same settings as variables, for a process that starts in another working directory."""

@@ -29,8 +29,22 @@ MOST_IN_FLIGHT = 64
 #: A little less than BentoML's own timeout (api.py), whose answer would be neither in plain words nor in the log.
 DEADLINE_SECONDS = 4
 #: What machines and people's pages ask for is not traffic of the API.
-UNLOGGED = ("/", "/livez", "/readyz", "/healthz", "/metrics", "/docs", "/docs.json", "/schema.json", "/favicon.ico")
-UNLOGGED_BELOW = ("/static_content/", "/static/", "/assets/")
+UNLOGGED = (
+    "/",
+    "/models",
+    "/sign-in",
+    "/livez",
+    "/readyz",
+    "/healthz",
+    "/metrics",
+    "/docs",
+    "/docs.json",
+    "/schema.json",
+    "/favicon.ico",
+)
+UNLOGGED_BELOW = ("/static_content/", "/static/", "/assets/", "/models/")
+#: What is a page to a browser and JSON to a program.
+BOTH = ("/traffic",)
 
 
 class RequestHook:
@@ -53,7 +67,7 @@ class RequestHook:
             await HEALTH[scope["path"]](self._serving, send)
         elif scope["path"] in HEALTH:
             await refuse_method(send)
-        elif _is_logged(scope["path"]):
+        elif _is_logged(scope["path"]) and not _is_page(scope):
             await self._exchange(scope, receive, send)
         else:
             await self._app(scope, receive, send)
@@ -157,6 +171,13 @@ def _is_announced_too_large(exchange: Exchange) -> bool:
 
 def _is_logged(path: str) -> bool:
     return path not in UNLOGGED and not path.startswith(UNLOGGED_BELOW)
+
+
+def _is_page(scope: Scope) -> bool:
+    """Whether a browser asks for the page that lies where programs get JSON."""
+    return scope["path"] in BOTH and any(
+        name == b"accept" and b"text/html" in value for name, value in scope["headers"]
+    )
 
 
 def _require_body(exchange: Exchange) -> None:

@@ -10,22 +10,25 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar, cast
+from urllib.parse import urlencode
 
 from pydantic import BaseModel, ValidationError
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from diamonds import schema, web
-from diamonds.service import cards, log, problems
+from diamonds.service import cards, log, price_page, problems
 from diamonds.service.exchange import EXPLAINED_BY, current, new_request_id
-from diamonds.service.guard import require_admin
+from diamonds.service.guard import require_admin, require_own_page
 from diamonds.service.problems import RefusedError
+from diamonds.service.sign_in import form_of, signed_in
 from diamonds.service.state import Serving
+from diamonds.web import plotly
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +39,7 @@ MOST_READING = 32
 HERE = Path(__file__).parent
 #: Where BentoML keeps Swagger UI (Apache License 2.0), which so needs no copy here.
 SWAGGER_UI = ("bentoml._internal.server", "static_content")
-HEADERS = web.headers()
+HEADERS = web.headers(**web.PLOTLYS, form_action="'self'")
 
 
 class Pages:
@@ -58,27 +61,41 @@ class Pages:
         assets = StaticFiles(directory=HERE / "static", packages=[web.ASSETS, SWAGGER_UI])
         return Starlette(
             routes=[
-                Route("/", self.index),
+                Route("/", self.price),
+                Route("/sign-in", self.sign_in, methods=["GET", "POST"]),
                 Route("/docs", self.docs),
                 Route("/docs.json", self.document),
                 Route("/champion", self.champion),
                 Route("/history", self.history),
                 Route("/traffic", self.traffic),
                 Route("/traffic/counts", self.counts),
+                Route("/static/{name:str}.min.js", plotly.script),
                 Mount("/static", assets),
             ],
-            exception_handlers={RefusedError: _refuse},
+            exception_handlers={RefusedError: self._refuse},
         )
 
-    def index(self, request: Request) -> Response:  # noqa: ARG002 - Starlette's
-        """What this is, and which model serves."""
+    def price(self, request: Request) -> Response:
+        """A form that prices a stone, and whose model prices it."""
         champion = self._serving.champion
-        card = cards.champion_card(champion.pricer, champion.folder, _request_id()) if champion else None
-        return self._page("index.html", card=card, readiness=self._serving.readiness())
+        values = price_page.values(champion, _request_id()) | {"readiness": self._serving.readiness()}
+        return self._page(request, "price.html", "Price", **values)
 
     def docs(self, request: Request) -> Response:
         """The API, to read and to try."""
-        return self._page("docs.html", url=f"{request.url.scheme}://{request.url.netloc}")
+        return self._page(request, "docs.html", "API", url=f"{request.url.scheme}://{request.url.netloc}")
+
+    async def sign_in(self, request: Request) -> Response:
+        """Ask for the admin token, and give a cookie for it."""
+        if self._serving.admin_token is None:
+            raise RefusedError(404, title="This service asks for no token: DIAMONDS_ADMIN_TOKEN is not set")
+        if request.method != "POST":
+            return self._page(request, "sign_in.html", "", to=request.query_params.get("to", ""))
+        require_own_page(request)
+        form = await form_of(request)
+        answer = signed_in(form, self._serving.admin_token.get_secret_value())
+        refused = {"to": form.get("to", ""), "problem": "That is not the token."}
+        return answer or self._page(request, "sign_in.html", "", 401, **refused)
 
     def document(self, request: Request) -> Response:  # noqa: ARG002 - Starlette's
         """The API, for programs."""
@@ -131,8 +148,24 @@ class Pages:
     def _document(self) -> dict[str, Any]:
         return self._describe()
 
-    def _page(self, template: str, **values: Any) -> Response:  # noqa: ANN401 - what the template names
-        return HTMLResponse(self._templates.get_template(template).render(values), headers=HEADERS)
+    def _page(
+        self, request: Request, template: str, here: str, status: int = 200, **values: Any  # noqa: ANN401 - its own
+    ) -> Response:  # fmt: skip
+        """A page; `here` is its name among the links that lead to all of them."""
+        root = "../" * (request.url.path.count("/") - 1)
+        known = {"here": here, "root": root, "plotly": plotly.script_name()}
+        known |= {"stream_url": self._serving.stream_url(request.url.hostname)}
+        return HTMLResponse(self._templates.get_template(template).render(known | values), status, HEADERS)
+
+    def _refuse(self, request: Request, error: Exception) -> Response:
+        """Answer with a problem what an endpoint refuses; a person reads it as a page, or is led to the sign-in."""
+        refused = cast("RefusedError", error)
+        if not is_for_people(request):
+            return _problem(refused)
+        if refused.status == 401:  # noqa: PLR2004 - Unauthorized
+            return RedirectResponse(f"/sign-in?{urlencode({'to': request.url.path.removeprefix('/')})}", 303)
+        title = refused.title or problems.TITLES.get(refused.status, "That cannot be shown")
+        return self._page(request, "refused.html", "", refused.status, title=title, refused=refused)
 
 
 def _request_id() -> str:
@@ -145,9 +178,12 @@ def _json(answer: BaseModel) -> Response:
     return Response(answer.model_dump_json(), media_type="application/json")
 
 
-def _refuse(request: Request, error: Exception) -> Response:  # noqa: ARG001 - Starlette's
-    """Answer with a problem what an endpoint refuses."""
-    refused = cast("RefusedError", error)
+def is_for_people(request: Request) -> bool:
+    """Whether who asks wants a page, as a browser does; programs get JSON."""
+    return "text/html" in request.headers.get("accept", "")
+
+
+def _problem(refused: RefusedError) -> Response:
     headers = {name.decode(): value.decode() for name, value in EXPLAINED_BY.get(refused.status, ())}
     return Response(problems.as_json(refused, _request_id()), refused.status, headers, problems.CONTENT_TYPE)
 

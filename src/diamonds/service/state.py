@@ -32,6 +32,8 @@ from diamonds.store.shipper import Shipper
 
 logger = logging.getLogger(__name__)
 
+#: Where `diamonds stream` shows what it learns.
+STREAM = "http://127.0.0.1:3001"
 #: In seconds: how long a thread that computes may keep a quick answer waiting.
 SWITCH_SECONDS = 0.0005
 #: How many objects are made before Python looks for cycles among the young ones, and so on (`gc.set_threshold`).
@@ -58,6 +60,7 @@ class Serving:
         self.admin_token: SecretStr | None = None
         self.masked: frozenset[str] = frozenset()
         self.market: MarketWatch | None = None
+        self._stream_url: str | None = None
         self._champions: Champions | None = None
         self._metrics: ServiceMetrics | None = None
         self._outbox: Outbox | None = None
@@ -96,6 +99,7 @@ class Serving:
         settings = read_settings()
         self.admin_token = settings.admin_token
         self.masked = settings.masked_fields
+        self._stream_url = settings.stream_url
         self._metrics = ServiceMetrics(routes)
         self._engine = open_database(settings)
         self._outbox = Outbox(settings.outbox, settings.outbox_mib * MIB)
@@ -132,6 +136,13 @@ class Serving:
         if self.champion is None:
             raise RefusedError(503, title=self.readiness())
         return self.champion
+
+    def stream_url(self, host: str | None) -> str | None:
+        """Where pages lead to what learns from streams, for who called this service by that name; None if nowhere.
+
+        What nobody says otherwise is on the machine itself.
+        """
+        return self._stream_url or (STREAM if host in {"127.0.0.1", "localhost", "::1"} else None)
 
     def readiness(self) -> str:
         """Whether prices are quoted, in plain words."""

@@ -17,7 +17,6 @@ from starlette.staticfiles import StaticFiles
 
 from diamonds import web
 from diamonds.errors import DatabaseError
-from diamonds.streams.live import plotly
 from diamonds.streams.live.broadcast import Broadcast, zipped
 from diamonds.streams.live.charts import charts
 from diamonds.streams.live.controls import Controls
@@ -26,14 +25,13 @@ from diamonds.streams.live.downloads import Downloads
 from diamonds.streams.live.rendering import HERE, MOST_EVENTS, SERVICE, Renderer
 from diamonds.streams.running.runner import Runner
 from diamonds.streams.spec import FeedSpec
+from diamonds.web import plotly
 
 T = TypeVar("T")
 NO_STORE = {"Cache-Control": "no-store"}
 #: Between a stream and its reader nothing may wait for more.
 EVENTS = NO_STORE | {"X-Accel-Buffering": "no", "Vary": "Accept-Encoding"}
-#: Plotly brings style sheets of its own, as elements; no element may have a style as its attribute.
-PLOTLYS = {"style_src_elem": "'self' 'unsafe-inline'", "style_src_attr": "'none'"}
-HEADERS = web.headers(**PLOTLYS, form_action="'self'") | NO_STORE
+HEADERS = web.headers(**web.PLOTLYS, form_action="'self'") | NO_STORE
 
 
 def make_app(

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup, escape
 
 from diamonds import web
-from diamonds.streams.live import asking, plotly
+from diamonds.streams.live import asking
 from diamonds.streams.science.wording import MINUS, number
 from diamonds.streams.spec import FeedSpec, LearnerEntry
+from diamonds.web import plotly
 
 if TYPE_CHECKING:
     from diamonds.streams.running.snapshot import Snapshot
