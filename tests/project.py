@@ -33,6 +33,7 @@ SHARE_TRAINED = {
     "test_line.py",
     "test_openapi.py",
     "test_pages.py",
+    "test_price_in_browser.py",
     "test_sales.py",
     "test_service.py",
 }

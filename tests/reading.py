@@ -18,6 +18,7 @@ class Standing(Serving):
         self._champion = champion
         self._engine = open_database(read_settings())
         self.admin_token = read_settings().admin_token
+        self._stream_url = read_settings().stream_url
 
     @property
     def champion(self):
@@ -38,7 +39,7 @@ def get_all(serving, paths, *, client="127.0.0.1", headers=None):
     transport = httpx.ASGITransport(Pages(serving, dict).app(), client=(client, 50000))
 
     async def asked():
-        async with httpx.AsyncClient(transport=transport, base_url="http://service") as caller:
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as caller:
             return await asyncio.gather(*(caller.get(path, headers=headers) for path in paths))
 
     return asyncio.run(asked())

@@ -42,35 +42,48 @@ def champion(trained):
     return LoadedChampion.of(folder)
 
 
-def test_the_index_page_names_the_model_that_serves_and_leads_to_the_rest(served, champion):
+def test_the_page_that_prices_names_the_model_and_leads_to_the_rest(served, champion):
     status, _, page = read(served, "/")
 
     assert status == 200
-    assert f"<dd>{champion.pricer.name}</dd>" in page
-    assert f"<dd>{champion.pricer.version}</dd>" in page
-    assert re.search(r"<time datetime=\"\S+\">[\d-]+ [\d:]+ UTC</time>", page)
-    for path in re.findall(r'href="([^"]+)"', page):
+    assert (
+        f'Priced by <a href="models">{champion.pricer.name}</a>, which has learned from {champion.pricer.summary.rows:,}'
+        in page
+    )
+    assert 'href="http://127.0.0.1:3001">Streams</a>' in page
+    paths = [path for path in re.findall(r'href="([^"#]+)"', page) if ":" not in path]
+    assert {"./", "models", "traffic", "docs"} <= set(paths)
+    for path in paths:
         assert read(served, f"/{path.removeprefix('./')}")[0] == 200, path
 
 
-def test_the_index_page_of_a_service_without_a_champion_says_what_to_do():
+def test_the_page_that_prices_says_what_to_do_where_there_is_no_champion():
     answer = get("/")
 
     assert answer.status_code == 200
     assert "No champion is loaded yet: train one with `kedro run`" in answer.text
 
 
+def test_pages_lead_to_streams_where_somebody_says_they_are(monkeypatch):
+    assert "Streams" not in get("/", headers={"Host": "prices.example"}).text
+
+    monkeypatch.setenv("DIAMONDS_STREAM_URL", "https://streams.example")
+
+    assert '<a href="https://streams.example">Streams</a>' in get("/", headers={"Host": "prices.example"}).text
+
+
 @pytest.mark.parametrize("path", ["/", "/docs"])
 def test_a_page_loads_nothing_from_elsewhere_and_has_no_script_of_its_own(served, path):
     _, headers, page = read(served, path)
 
-    loaded = re.findall(r'(?:src|href)="([^"]+)"', page)
+    loaded = re.findall(r'(?:src|<link[^>]* href)="([^"]+)"', page)
     assert loaded
     assert [link for link in loaded if re.match(r"[a-z]+:|//", link)] == []
     assert re.findall(r"<script(?! src=)|<style| style=| on[a-z]+=|@import|<iframe", page) == []
     policy = headers["Content-Security-Policy"]
     assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self'; ")
-    assert set(re.findall(r"'[a-z-]+'|\S+:", policy)) == {"'none'", "'self'", "data:"}
+    assert "style-src-elem 'self' 'unsafe-inline'; style-src-attr 'none'" in policy, "Plotly makes style sheets"
+    assert set(re.findall(r"'[a-z-]+'|\S+:", policy)) == {"'none'", "'self'", "'unsafe-inline'", "data:"}
 
 
 def test_what_the_pages_load_is_served_and_loads_nothing_from_elsewhere(served):

@@ -5,17 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from diamonds.pricer import Pricer
-from diamonds.schema import GRADES, MEASUREMENTS, MEASURES
+from diamonds.schema import FEATURES, GRADES, MEASUREMENTS, MEASURES, field_problem
 from diamonds.service import cards
 from diamonds.service.champion import LoadedChampion
 
 #: The stone whose measurements are shown as hints; the page lets its sizes grow with the weight.
-ONE_CARAT = {"carat": 1.0, "cut": "Very Good", "color": "G", "clarity": "VS2"}
+ONE_CARAT: dict[str, Any] = {"carat": 1.0, "cut": "Very Good", "color": "G", "clarity": "VS2"}
+#: What no grade is called; the page says of it, and of a number that is 0, what the API would.
+WRONG = dict.fromkeys(GRADES, "")
 
 
 def values(champion: LoadedChampion | None, request_id: str) -> dict[str, Any]:
     """What the template names, as far as it is known."""
-    known = {"grades": GRADES, "measures": MEASURES}
+    problems = {field: field_problem(field, WRONG.get(field, 0)) for field in FEATURES}
+    known = {"grades": GRADES, "measures": MEASURES, "problems": problems}
     if champion is None:
         return known
     card = cards.champion_card(champion.pricer, champion.folder, request_id)

@@ -53,6 +53,15 @@ function why({quote, base_price: base, effects}) {
   };
 }
 
+// Ticks a hundredth of a carat or more apart, and room for them.
+function weights(stones) {
+  const all = stones.map((each) => each.carat);
+  const [least, most] = [Math.min(...all), Math.max(...all)];
+  const margin = Math.max((most - least) * 0.06, 0.012);
+  const step = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5].find((each) => (most - least + 2 * margin) / each <= 7) ?? 10;
+  return {range: [least - margin, most + margin], dtick: step};
+}
+
 function around(given, quote, samples) {
   const point = (stone) => `${measured("carat", stone.carat)}, ${money(stone.price)}`;
   return {
@@ -69,7 +78,7 @@ function around(given, quote, samples) {
     ],
     layout: layout({
       height: 320, hovermode: "closest", showlegend: true, legend: {orientation: "h", y: 1.12, x: 0},
-      xaxis: {title: {text: "weight, carats"}, tickformat: ".2f", nticks: 6}, yaxis: {tickprefix: "$", tickformat: ",.0f", nticks: 6},
+      xaxis: {title: {text: "weight, carats"}, tickformat: ".2f", ...weights([given, ...samples])}, yaxis: {tickprefix: "$", tickformat: ",.0f", nticks: 6},
     }),
   };
 }

@@ -1,8 +1,8 @@
 // Several stones at once: reads CSV, asks the API piece by piece, gives the same rows back with prices.
+import {GRADES, NEEDED, NUMBERS, problems} from "./checks.js";
 import {count, money} from "./numbers.js";
 
-const KNOWN = ["carat", "cut", "color", "clarity", "depth", "table", "x", "y", "z"];
-const GRADES = ["cut", "color", "clarity"];
+const KNOWN = [...NUMBERS, ...GRADES];
 const AT_ONCE = 500, SHOWN = 20, MOST_ROWS = 100_000;
 const ANSWERED = ["price", "low", "high", "problem"];
 
@@ -28,7 +28,7 @@ function table(text) {
   const [names, ...rows] = parse(text.replace(/^\uFEFF/, ""));
   if (!names || !rows.length) throw new Error("There is nothing to price: the first row names the columns, each further one is a stone.");
   const columns = names.map((name) => name.trim().toLowerCase());
-  const missing = KNOWN.slice(0, 4).filter((name) => !columns.includes(name));
+  const missing = NEEDED.filter((name) => !columns.includes(name));
   if (missing.length) throw new Error(`The first row has no column ${missing.join(", ")}. It names: ${names.join(", ")}.`);
   if (rows.length > MOST_ROWS) throw new Error(`That is ${count(rows.length)} stones; ${count(MOST_ROWS)} are priced at once.`);
   return {names, columns, rows};
@@ -46,8 +46,11 @@ function stone(columns, row) {
 
 // Prices of some stones, and what is wrong with those that have none: the good ones are asked for again by themselves.
 async function priced(post, stones) {
-  const found = stones.map(() => ({}));
-  let places = stones.map((_, place) => place);
+  const found = stones.map((each) => {
+    const words = problems(each).map(({field, problem}) => `${field} ${problem}`);
+    return words.length ? {problem: words.join("; ")} : {};
+  });
+  let places = stones.map((_, place) => place).filter((place) => !found[place].problem);
   while (places.length) {
     try {
       const {quotes} = await post("predict/batch", places.map((place) => stones[place]));
@@ -76,7 +79,9 @@ function written(rows) {
 function filled(names, rows) {
   const line = (cells, kind) => {
     const made = document.createElement("tr");
-    made.append(...cells.map((text) => Object.assign(document.createElement(kind), {textContent: text ?? ""})));
+    made.append(...cells.map((text, place) => Object.assign(document.createElement(kind), {
+      textContent: text ?? "", className: ["price", "low", "high"].includes(names[place]) ? "" : "text",
+    })));
     return made;
   };
   document.querySelector("#priced thead").replaceChildren(line(names, "th"));

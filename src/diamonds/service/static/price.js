@@ -2,13 +2,12 @@
 import {feature, NAMES} from "./numbers.js";
 import {show} from "./answer.js";
 import {listen} from "./batch.js";
+import {GRADES, NEEDED, NUMBERS, problems} from "./checks.js";
 
 const form = document.getElementById("stone");
 const answer = document.getElementById("answer");
 const said = document.getElementById("said");
-const NUMBERS = ["carat", "depth", "table", "x", "y", "z"];
-const GRADES = ["cut", "color", "clarity"];
-const SAMPLES = 12;
+const SAMPLES = 30;
 let asked = 0; // so that of two answers the one asked for last is shown
 
 class Refused extends Error {
@@ -34,10 +33,11 @@ function stone() {
   const given = {};
   for (const name of NUMBERS) {
     const field = form.elements[name];
-    if (field.validity.badInput) throw new Refused("", [{field: name, problem: "must be a number"}]);
-    if (field.value !== "") given[name] = field.valueAsNumber;
+    if (field.value !== "" || field.validity.badInput) given[name] = field.valueAsNumber; // NaN where it is no number
   }
-  for (const name of GRADES) given[name] = form.elements[name].value;
+  for (const name of GRADES) given[name] = form.elements[name].value || undefined;
+  const wrong = problems(given);
+  if (wrong.length) throw new Refused("This diamond cannot be priced", wrong);
   return given;
 }
 
@@ -48,7 +48,7 @@ function mark(errors) {
   for (const {field, problem} of placed) {
     document.getElementById(`${field}-problem`).textContent = `${NAMES[field]} ${problem}.`;
     document.getElementById(field)?.setAttribute("aria-invalid", "true");
-    if (!["carat", ...GRADES].includes(field)) document.getElementById("measurements").open = true;
+    if (!NEEDED.includes(field)) document.getElementById("measurements").open = true;
   }
   return placed;
 }
@@ -83,7 +83,7 @@ async function ask({from = null, focus = false} = {}) {
 function refuse(error, focus) {
   const placed = mark(error.errors ?? []);
   const rest = (error.errors ?? []).filter((each) => !placed.includes(each)).map((each) => `${each.field} ${each.problem}`);
-  const words = [error.message || "This diamond cannot be priced", ...rest].join(": ");
+  const words = [error.message, ...rest].join(": ");
   const where = placed.length ? ` See ${placed.map((each) => NAMES[each.field].toLowerCase()).join(", ")}.` : "";
   const notice = Object.assign(document.createElement("p"), {className: "notice wrong", textContent: `${words}.${where}`.replace("..", ".")});
   said.replaceChildren(notice);
@@ -92,12 +92,19 @@ function refuse(error, focus) {
   if (focus && placed.length) document.getElementById(placed[0].field)?.focus();
 }
 
+// Weights are written with two decimals, where they have no more.
+function fill(other) {
+  for (const name of NUMBERS) form.elements[name].value = other[name] ?? "";
+  const carat = Number(other.carat);
+  if (carat === Number(carat.toFixed(2))) form.elements.carat.value = carat.toFixed(2);
+  for (const name of GRADES) if (other[name] !== undefined) form.elements[name].value = other[name];
+  document.getElementById("measurements").open = NUMBERS.slice(1).some((name) => other[name] !== undefined);
+  follow();
+}
+
 // Fills the form in with another stone, and prices it.
 function open(sample) {
-  for (const name of NUMBERS) form.elements[name].value = sample[name] ?? "";
-  for (const name of GRADES) form.elements[name].value = sample[name];
-  document.getElementById("measurements").open = NUMBERS.slice(1).some((name) => sample[name] !== undefined);
-  follow();
+  fill(sample);
   ask({from: sample});
   document.getElementById("answer-title").scrollIntoView({block: "nearest"});
 }
@@ -141,13 +148,12 @@ document.getElementById("copy").addEventListener("click", async () => {
   document.getElementById("copied").textContent = done ? "Copied." : `Copy it from the address: ${link}`;
 });
 
+// What the address says of a stone is priced at once; so a link to it can be shared.
 function begin() {
   const given = Object.fromEntries(new URLSearchParams(location.search));
-  for (const name of NUMBERS) if (given[name] !== undefined) form.elements[name].value = given[name];
-  for (const name of GRADES) if (given[name] !== undefined) form.elements[name].value = given[name];
-  document.getElementById("measurements").open = NUMBERS.slice(1).some((name) => given[name] !== undefined);
-  follow();
-  if (given.carat !== undefined) ask();
+  if (given.carat === undefined) return follow();
+  fill(given);
+  ask();
 }
 
 listen(post);
