@@ -31,6 +31,7 @@ SHARE_TRAINED = {
     "test_cli.py",
     "test_docs.py",
     "test_line.py",
+    "test_models_in_browser.py",
     "test_openapi.py",
     "test_pages.py",
     "test_price_in_browser.py",

@@ -43,3 +43,18 @@ def get_all(serving, paths, *, client="127.0.0.1", headers=None):
             return await asyncio.gather(*(caller.get(path, headers=headers) for path in paths))
 
     return asyncio.run(asked())
+
+
+def post(path, form, champion=None, *, client="127.0.0.1", headers=None):
+    """What the pages answer to a form that somebody at this address sends."""
+    serving = Standing(champion)
+    transport = httpx.ASGITransport(Pages(serving, dict).app(), client=(client, 50000))
+
+    async def asked():
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as caller:
+            return await caller.post(path, data=form, headers=headers)
+
+    answer = asyncio.run(asked())
+    serving.reading.shutdown()
+    serving.engine.dispose()
+    return answer

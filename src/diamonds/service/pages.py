@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -17,14 +17,22 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import (
+    FileResponse,
+    HTMLResponse,
+    JSONResponse,
+    RedirectResponse,
+    Response,
+    StreamingResponse,
+)
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from diamonds import schema, web
-from diamonds.service import cards, log, price_page, problems
+from diamonds.service import artefacts, cards, log, models_page, price_page, problems, promoting, run_page, wording
 from diamonds.service.exchange import EXPLAINED_BY, current, new_request_id
-from diamonds.service.guard import require_admin, require_own_page
+from diamonds.service.guard import require_admin, require_own_page, require_person
+from diamonds.service.hooks import DEADLINE_SECONDS
 from diamonds.service.problems import RefusedError
 from diamonds.service.sign_in import form_of, signed_in
 from diamonds.service.state import Serving
@@ -33,12 +41,17 @@ from diamonds.web import plotly
 logger = logging.getLogger(__name__)
 
 Query = TypeVar("Query", bound=BaseModel)
+Found = TypeVar("Found")
 
 #: Answers that are being read from the database, or wait to be: more would take the places of quotes.
 MOST_READING = 32
 HERE = Path(__file__).parent
 #: Where BentoML keeps Swagger UI (Apache License 2.0), which so needs no copy here.
 SWAGGER_UI = ("bentoml._internal.server", "static_content")
+#: Where runs of this machine leave their data, from the folder that the service was started in.
+DATA = Path("data")
+#: In seconds: who waits longer for a promotion is told so meanwhile. BentoML waits a little longer for an answer.
+SOON = 3
 HEADERS = web.headers(**web.PLOTLYS, form_action="'self'")
 
 
@@ -54,7 +67,10 @@ class Pages:
         self._serving = serving
         self._describe = describe
         self._reading = 0
+        self._promotions: set[asyncio.Task[str | None]] = set()
         self._templates = web.environment(HERE / "templates")
+        self._templates.filters |= wording.FILTERS
+        self._templates.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
 
     def app(self) -> Starlette:
         """The app to mount at the root of the service."""
@@ -63,6 +79,10 @@ class Pages:
             routes=[
                 Route("/", self.price),
                 Route("/sign-in", self.sign_in, methods=["GET", "POST"]),
+                Route("/models", self.models),
+                Route("/models/promote", self.promote, methods=["GET", "POST"]),
+                Route("/models/{run_id:str}", self.run),
+                Route("/models/{run_id:str}/{model:str}/{figure:str}.json", self.figure),
                 Route("/docs", self.docs),
                 Route("/docs.json", self.document),
                 Route("/champion", self.champion),
@@ -84,6 +104,71 @@ class Pages:
     def docs(self, request: Request) -> Response:
         """The API, to read and to try."""
         return self._page(request, "docs.html", "API", url=f"{request.url.scheme}://{request.url.netloc}")
+
+    async def models(self, request: Request) -> Response:
+        """The champion, and how every model of every run did."""
+        query, champion = _query(request, models_page.ModelsQuery, models_page.UNSHOWN), self._serving.champion
+        known: dict[str, Any] = self._rights(request) | {"readiness": self._serving.readiness()}
+        return await self._from_database(
+            "history",
+            lambda engine: self._page(
+                request, "models.html", "Models", **known, **models_page.values(engine, query, champion)
+            ),
+        )
+
+    async def run(self, request: Request) -> Response:
+        """One run and its models."""
+        run_id: str = request.path_params["run_id"]
+        known = self._rights(request)
+        return await self._from_database(
+            "history",
+            lambda engine: self._page(request, "run.html", "Models", **known, **run_page.values(engine, run_id, DATA)),
+        )
+
+    def figure(self, request: Request) -> Response:
+        """A figure that a run drew, as `kedro viz` shows it."""
+        place = artefacts.figure_file(DATA, **request.path_params)
+        if place is None:
+            raise RefusedError(404, title="There is no such figure on this machine")
+        return FileResponse(place, headers={"X-Content-Type-Options": "nosniff", **plotly.FOR_GOOD})
+
+    async def promote(self, request: Request) -> Response:
+        """Make a model champion, and lead back to the page of models."""
+        if request.method != "POST":
+            return RedirectResponse("/models", 303)
+        require_person(request, self._serving.admin_token)
+        asked = promoting.Promotion.of(await form_of(request))
+        await self._from_database("history", lambda engine: promoting.require_known(engine, asked))
+        promotion = asyncio.create_task(promoting.promote(promoting.command(), asked))
+        self._promotions.add(promotion)  # it goes on where its caller leaves
+        promotion.add_done_callback(self._promotions.discard)
+        done, _ = await asyncio.wait({promotion}, timeout=SOON)
+        if not done:
+            return StreamingResponse(
+                self._told_later(request, asked, promotion), media_type="text/html", headers=HEADERS
+            )
+        if problem := promotion.result():
+            raise promoting.refused(409, problem)
+        return RedirectResponse("/models?promoted=yes", 303)
+
+    async def _told_later(
+        self, request: Request, asked: promoting.Promotion, promotion: asyncio.Task[str | None]
+    ) -> AsyncIterator[bytes]:
+        """A page that says at once that a promotion takes a while, and at its end what became of it."""
+        page = bytes(self._page(request, "promoting.html", "Models", asked=asked).body)
+        begun, _, ended = page.partition(b"<!--then-->")
+        yield begun
+        problem = await asyncio.shield(promotion)
+        yield self._templates.get_template("promoted.html").render(asked=asked, problem=problem).encode()
+        yield ended
+
+    def _rights(self, request: Request) -> dict[str, Any]:
+        """Whether who asks may promote models, or may after signing in."""
+        try:
+            require_person(request, self._serving.admin_token)
+        except RefusedError:
+            return {"may_promote": False, "may_sign_in": self._serving.admin_token is not None}
+        return {"may_promote": True, "may_sign_in": False}
 
     async def sign_in(self, request: Request) -> Response:
         """Ask for the admin token, and give a cookie for it."""
@@ -131,18 +216,30 @@ class Pages:
         Raises:
             RefusedError: It says nothing, or nothing in time.
         """
+        request_id = _request_id()
+        body = await self._from_database(subject, lambda engine: read(engine, query, request_id))
+        return Response(body, media_type="application/json")
+
+    async def _from_database(self, subject: str, read: Callable[[Engine], Found]) -> Found:
+        """What the database says, read in a thread.
+
+        Raises:
+            RefusedError: It says nothing, or nothing in time.
+        """
         threads, engine = self._serving.reading, self._serving.engine
         if self._reading >= MOST_READING:
             raise RefusedError(503)
         self._reading += 1
         try:
-            body = await asyncio.get_running_loop().run_in_executor(threads, read, engine, query, _request_id())
+            async with asyncio.timeout(DEADLINE_SECONDS):  # pages have no other
+                return await asyncio.get_running_loop().run_in_executor(threads, read, engine)
+        except TimeoutError as error:
+            raise RefusedError(504) from error
         except SQLAlchemyError as error:
             logger.error("the %s cannot be read: %s", subject, error)
             raise RefusedError(503, title=f"The {subject} cannot be read now: the database is away") from error
         finally:
             self._reading -= 1
-        return Response(body, media_type="application/json")
 
     @cached_property
     def _document(self) -> dict[str, Any]:

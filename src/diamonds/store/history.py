@@ -173,6 +173,12 @@ def former_champions(engine: Engine) -> list[tuple[str, str]]:
     return list(reigned)[1:]
 
 
+def promotions(engine: Engine) -> list[dict[str, Any]]:
+    """Every change of champion, the latest first."""
+    with Session(engine) as session:
+        return [_columns(entry) for entry in session.scalars(select(Promotion).order_by(Promotion.id.desc()))]
+
+
 def runs(engine: Engine, limit: int | None = None) -> list[dict[str, Any]]:
     """The newest runs first, all or `limit`, each with its models (best MAE first) and whether one was promoted.
 
@@ -190,11 +196,21 @@ def run(engine: Engine, run_id: str) -> dict[str, Any]:
     Raises:
         NoSuchModelError: There is no such run.
     """
+    _mark_interrupted(engine)
     with Session(engine) as session:
         found = session.get(TrainingRun, run_id)
         if found is None:
             raise NoSuchModelError(f"there is no run {run_id}: see `diamonds history`")
         return _with_models(session, [found])[0]
+
+
+def run_before(engine: Engine, run_id: str) -> dict[str, Any] | None:
+    """The run that began next before this one, with its models; None before the first."""
+    began = select(TrainingRun.started_at).where(TrainingRun.id == run_id).scalar_subquery()
+    earlier = select(TrainingRun.id).where(TrainingRun.started_at < began).order_by(TrainingRun.started_at.desc())
+    with Session(engine) as session:
+        found = session.scalar(earlier.limit(1))
+    return run(engine, found) if found else None
 
 
 def holdout_of(run: Mapping[str, Any]) -> str | None:
@@ -275,7 +291,7 @@ def _mae(model: TrainedModel) -> float:
     return float(((model.metrics or {}).get("overall") or {}).get("mae", float("inf")))
 
 
-def _columns(row: TrainingRun | TrainedModel) -> dict[str, Any]:
+def _columns(row: TrainingRun | TrainedModel | Promotion) -> dict[str, Any]:
     return {column.key: getattr(row, column.key) for column in type(row).__table__.columns}
 
 

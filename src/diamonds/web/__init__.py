@@ -32,5 +32,5 @@ def headers(**changes: str) -> dict[str, str]:
     return {
         "Content-Security-Policy": "; ".join(f"{name.replace('_', '-')} {value}" for name, value in policy.items()),
         "X-Content-Type-Options": "nosniff",
-        "Referrer-Policy": "no-referrer",
+        "Referrer-Policy": "same-origin",  # with none at all, a form of ours would not say that it is ours
     }
