@@ -5,8 +5,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import event, text
+from sqlalchemy.exc import DBAPIError
 
+from diamonds.config import Settings
 from diamonds.store import lookups, partitions, traffic
+from diamonds.store.database import migrate, open_database
 from diamonds.store.lookups import Asked
 
 NOON = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
@@ -275,3 +278,27 @@ def test_all_that_was_made_is_counted(crowded):
     rows = list(lookups.counts(crowded, FIRST, FIRST + timedelta(days=91), "hour"))
 
     assert sum(row["exchanges"] for row in rows) == MANY
+
+
+def test_patience_ends_what_takes_too_long_and_leaves_the_connection_as_it_was(tmp_path, monkeypatch):
+    engine = open_database(Settings(database_url=f"sqlite:///{tmp_path}/d.db"))
+    migrate(engine)
+    record(engine, *((NOON + number * SECOND, {}) for number in range(9)))
+    monkeypatch.setattr(lookups, "STEPS", 1)
+
+    with pytest.raises(DBAPIError) as caught:
+        list(lookups.exchanges(engine, Asked(), 9, patience_seconds=-1))
+
+    assert lookups.took_too_long(caught.value)
+    assert len(found(engine)) == 9
+    engine.dispose()
+
+
+def test_an_exchange_is_found_by_its_id_and_only_the_columns_asked_for_are_read(database):
+    record(database, (NOON, {}), (NOON + SECOND, {"status": 422}))
+
+    (newest,) = lookups.exchanges(database, Asked(), 1, columns=lookups.BRIEF)
+
+    assert set(newest) == set(lookups.COLUMNS) - set(lookups.BODIES)
+    assert lookups.exchange(database, newest["request_id"])["status"] == 422
+    assert lookups.exchange(database, request_id(NOON + 2 * SECOND)) is None

@@ -23,7 +23,7 @@ from diamonds.store.lookups import Asked, Per
 MOST_CHARACTERS = 4 * 1024 * 1024
 #: So many minutes or hours are counted at once.
 MOST_BUCKETS = 10_000
-#: How long PostgreSQL may take for a piece of an answer: the caller was told before that it takes too long.
+#: How long the database may take for a piece of an answer: the caller was told before that it takes too long.
 PATIENCE_SECONDS = 5
 UNSHOWN = "The traffic cannot be shown like this"
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -20,6 +22,7 @@ from sqlalchemy import (
     select,
     text,
 )
+from sqlalchemy.exc import SQLAlchemyError
 
 from diamonds.moments import written
 from diamonds.store.partitions import least_id
@@ -31,12 +34,18 @@ Per = Literal["minute", "hour"]
 BODIES = ("request_body", "response_body")
 #: The columns that are shown.
 COLUMNS = tuple(column.key for column in Traffic.__table__.columns if column.key != "quoted")
+#: Those that fit in a line.
+BRIEF = tuple(name for name in COLUMNS if name not in BODIES)
 #: As many exchanges are in memory at once.
 PAGE = 100
 #: An id knows only milliseconds, and earlier versions made it a little before they took the moment of its exchange.
 LEEWAY = timedelta(seconds=10)
 #: What is counted where nothing else is asked for.
 DAY = timedelta(days=1)
+#: How many steps SQLite takes, some milliseconds long, between two looks at the clock.
+STEPS = 100_000
+#: What PostgreSQL calls the end of a statement that took too long (appendix A of its manual: query_canceled).
+CANCELED = "57014"
 #: The beginning of the minute or hour in which an exchange was received.
 _BEGINNINGS = {
     ("sqlite", "minute"): "substr(received_at, 1, 16) || ':00'",
@@ -68,9 +77,13 @@ class Asked:
 
 
 def exchanges(
-    engine: Engine, asked: Asked, limit: int, patience_seconds: float | None = None
+    engine: Engine,
+    asked: Asked,
+    limit: int,
+    patience_seconds: float | None = None,
+    columns: Sequence[str] = COLUMNS,
 ) -> Iterator[dict[str, Any]]:
-    """At most `limit` exchanges, the newest first: `COLUMNS`, with each body as the text of its JSON.
+    """At most `limit` exchanges, the newest first: these columns, with each body as the text of its JSON.
 
     However many there are, only `PAGE` are in memory, and between two pages no connection is held.
 
@@ -78,21 +91,39 @@ def exchanges(
         engine: The database.
         asked: Which.
         limit: How many at most.
-        patience_seconds: How long PostgreSQL may take for a page; None is for ever.
+        patience_seconds: How long the database may take for a page; None is for ever.
+        columns: Of `COLUMNS`, `request_id` among them.
 
     Raises:
-        DBAPIError: The database is away, or takes longer.
+        DBAPIError: The database is away, or takes longer (`took_too_long`).
     """
     while limit > 0:
         size = min(limit, PAGE)
-        with engine.connect() as connection:
-            _hurry(connection, patience_seconds)
-            page = [dict(row) for row in connection.execute(_query(asked).limit(size)).mappings()]
+        with _connected(engine, patience_seconds) as connection:
+            page = [dict(row) for row in connection.execute(_query(asked, columns).limit(size)).mappings()]
         yield from page
         if len(page) < size:
             return
         limit -= size
         asked = replace(asked, before=page[-1]["request_id"])
+
+
+def exchange(engine: Engine, request_id: str, patience_seconds: float | None = None) -> dict[str, Any] | None:
+    """The exchange with this id as `exchanges` has it; None if there is none.
+
+    Raises:
+        DBAPIError: The database is away, or takes longer.
+    """
+    query = select(*_selected(COLUMNS)).where(Traffic.request_id == request_id)
+    with _connected(engine, patience_seconds) as connection:
+        found = connection.execute(query).mappings().first()
+    return dict(found) if found else None
+
+
+def took_too_long(error: SQLAlchemyError) -> bool:
+    """Whether it was our patience that ended, and not the database that failed."""
+    why = getattr(error, "orig", None)
+    return getattr(why, "sqlstate", "") == CANCELED or str(why) == "interrupted"
 
 
 def counts(
@@ -105,7 +136,7 @@ def counts(
         since: The first moment that counts, aware of its zone.
         until: The first moment that is too late, aware of its zone.
         per: What is counted together.
-        patience_seconds: How long PostgreSQL may take; None is for ever.
+        patience_seconds: How long the database may take; None is for ever.
 
     Yields:
         `moment` (its beginning, UTC), `status`, `exchanges`, `mean_ms`, `slowest_ms`.
@@ -127,8 +158,7 @@ def counts(
         .group_by("moment", Traffic.status)
         .order_by("moment", Traffic.status)
     )
-    with engine.connect() as connection:
-        _hurry(connection, patience_seconds)
+    with _connected(engine, patience_seconds) as connection:
         rows = connection.execute(query, execution_options={"yield_per": 1000})
         yield from map(dict, rows.mappings())
 
@@ -144,13 +174,16 @@ def _value(name: str, value: Any) -> str:  # noqa: ANN401 - of any column
     return json.dumps(value, default=written)
 
 
-def _query(asked: Asked) -> Select[Any]:
-    columns = [
+def _selected(names: Sequence[str]) -> list[Any]:
+    return [
         cast(column, Text).label(column.key) if column.key in BODIES else column
-        for column in (getattr(Traffic, name) for name in COLUMNS)
+        for column in (getattr(Traffic, name) for name in names)
     ]
+
+
+def _query(asked: Asked, columns: Sequence[str]) -> Select[Any]:
     order = [column.desc() for column in _leading(asked)]
-    return select(*columns).where(*_conditions(asked)).order_by(*order, Traffic.request_id.desc())
+    return select(*_selected(columns)).where(*_conditions(asked)).order_by(*order, Traffic.request_id.desc())
 
 
 def _conditions(asked: Asked) -> Iterator[ColumnElement[bool]]:
@@ -193,6 +226,27 @@ def _storable(word: str) -> str:
     return word.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
 
 
-def _hurry(connection: Connection, seconds: float | None) -> None:
-    if seconds is not None and connection.dialect.name == "postgresql":
-        connection.execute(text(f"SET LOCAL statement_timeout = {int(seconds * 1000)}"))
+@contextmanager
+def _connected(engine: Engine, patience_seconds: float | None) -> Iterator[Connection]:
+    """A connection whose statements end once they take longer than that."""
+    with engine.connect() as connection:
+        if patience_seconds is None:
+            yield connection
+        elif connection.dialect.name == "postgresql":
+            connection.execute(text(f"SET LOCAL statement_timeout = {int(patience_seconds * 1000)}"))
+            yield connection
+        else:
+            with _watched(connection, patience_seconds):
+                yield connection
+
+
+@contextmanager
+def _watched(connection: Connection, seconds: float) -> Iterator[None]:
+    """SQLite has no such bound of its own, but asks now and then whether to go on."""
+    deadline, driver = time.monotonic() + seconds, connection.connection.driver_connection
+    assert driver is not None  # noqa: S101 - it is connected
+    driver.set_progress_handler(lambda: time.monotonic() > deadline, STEPS)
+    try:
+        yield
+    finally:
+        driver.set_progress_handler(None, 0)
