@@ -38,8 +38,13 @@ def require_person(request: Request, token: SecretStr | None) -> None:
     """
     if request.method not in {"GET", "HEAD"}:
         require_own_page(request)
-    if token is None or not passes.has_pass(request.headers, COOKIE, token.get_secret_value()):
+    if not has_signed_in(request, token):
         require_admin(dict(request.scope["headers"]), request.scope.get("client"), token)
+
+
+def has_signed_in(request: Request, token: SecretStr | None) -> bool:
+    """Whether a browser shows the cookie that it was given for the token."""
+    return token is not None and passes.has_pass(request.headers, COOKIE, token.get_secret_value())
 
 
 def require_own_page(request: Request) -> None:

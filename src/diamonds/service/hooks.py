@@ -33,6 +33,7 @@ UNLOGGED = (
     "/",
     "/models",
     "/sign-in",
+    "/sign-out",
     "/livez",
     "/readyz",
     "/healthz",
@@ -43,8 +44,8 @@ UNLOGGED = (
     "/favicon.ico",
 )
 UNLOGGED_BELOW = ("/static_content/", "/static/", "/assets/", "/models/")
-#: What is a page to a browser and JSON to a program.
-BOTH = ("/traffic",)
+#: What is a page to a browser and JSON to a program; below it each exchange has a page, and counts are always JSON.
+TRAFFIC, COUNTS = "/traffic", "/traffic/counts"
 
 
 class RequestHook:
@@ -175,9 +176,10 @@ def _is_logged(path: str) -> bool:
 
 def _is_page(scope: Scope) -> bool:
     """Whether a browser asks for the page that lies where programs get JSON."""
-    return scope["path"] in BOTH and any(
-        name == b"accept" and b"text/html" in value for name, value in scope["headers"]
-    )
+    path = scope["path"]
+    if scope["method"] not in {"GET", "HEAD"} or path == COUNTS or not f"{path}/".startswith(f"{TRAFFIC}/"):
+        return False
+    return any(name == b"accept" and b"text/html" in value for name, value in scope["headers"])
 
 
 def _require_body(exchange: Exchange) -> None:

@@ -1,50 +1,32 @@
-"""What is read rather than asked: the pages, the description of the API, the champion, the history and the traffic."""
+"""The pages for people: a stone's price, how good the models are, what is asked of the service, and the API."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 from urllib.parse import urlencode
 
-from pydantic import BaseModel, ValidationError
 from sqlalchemy import Engine
-from sqlalchemy.exc import SQLAlchemyError
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import (
-    FileResponse,
-    HTMLResponse,
-    JSONResponse,
-    RedirectResponse,
-    Response,
-    StreamingResponse,
-)
+from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from diamonds import schema, web
-from diamonds.service import artefacts, cards, log, models_page, price_page, problems, promoting, run_page, wording
-from diamonds.service.exchange import EXPLAINED_BY, current, new_request_id
-from diamonds.service.guard import require_admin, require_own_page, require_person
-from diamonds.service.hooks import DEADLINE_SECONDS
+from diamonds import web
+from diamonds.service import artefacts, models_page, price_page, problems, promoting, run_page, traffic_page, wording
+from diamonds.service.documents import Documents, problem
+from diamonds.service.guard import COOKIE, has_signed_in, require_own_page, require_person
 from diamonds.service.problems import RefusedError
+from diamonds.service.reading import Reading
+from diamonds.service.requests import is_for_people, query, request_id
 from diamonds.service.sign_in import form_of, signed_in
 from diamonds.service.state import Serving
+from diamonds.service.traffic_page import Shown
 from diamonds.web import plotly
 
-logger = logging.getLogger(__name__)
-
-Query = TypeVar("Query", bound=BaseModel)
-Found = TypeVar("Found")
-
-#: Answers that are being read from the database, or wait to be: more would take the places of quotes.
-MOST_READING = 32
 HERE = Path(__file__).parent
 #: Where BentoML keeps Swagger UI (Apache License 2.0), which so needs no copy here.
 SWAGGER_UI = ("bentoml._internal.server", "static_content")
@@ -52,21 +34,22 @@ SWAGGER_UI = ("bentoml._internal.server", "static_content")
 DATA = Path("data")
 #: In seconds: who waits longer for a promotion is told so meanwhile. BentoML waits a little longer for an answer.
 SOON = 3
+#: Of what only those may see who have the token, and of what programs get as JSON at the same address.
+GUARDED, TOLD_APART = {"Cache-Control": "no-store"}, {"Vary": "Accept"}
 HEADERS = web.headers(**web.PLOTLYS, form_action="'self'")
 
 
 class Pages:
-    """The routes that are read.
+    """All routes that are looked at rather than posted to, those of `Documents` among them.
 
     None holds the event loop up: Starlette calls plain functions in threads, and what needs the database is read in
-    the few that `serving` has for it, so that however many ask, connections are left for the log itself.
+    the few that there are for it.
     """
 
     def __init__(self, serving: Serving, describe: Callable[[], dict[str, Any]]) -> None:
         """Read what is served from `serving`; `describe` makes the OpenAPI document, once."""
-        self._serving = serving
-        self._describe = describe
-        self._reading = 0
+        self._serving, self._reading = serving, Reading(serving)
+        self._documents = Documents(serving, self._reading, describe)
         self._promotions: set[asyncio.Task[str | None]] = set()
         self._templates = web.environment(HERE / "templates")
         self._templates.filters |= wording.FILTERS
@@ -79,16 +62,18 @@ class Pages:
             routes=[
                 Route("/", self.price),
                 Route("/sign-in", self.sign_in, methods=["GET", "POST"]),
+                Route("/sign-out", self.sign_out, methods=["POST"]),
                 Route("/models", self.models),
                 Route("/models/promote", self.promote, methods=["GET", "POST"]),
                 Route("/models/{run_id:str}", self.run),
                 Route("/models/{run_id:str}/{model:str}/{figure:str}.json", self.figure),
                 Route("/docs", self.docs),
-                Route("/docs.json", self.document),
-                Route("/champion", self.champion),
-                Route("/history", self.history),
+                Route("/docs.json", self._documents.document),
+                Route("/champion", self._documents.champion),
+                Route("/history", self._documents.history),
                 Route("/traffic", self.traffic),
-                Route("/traffic/counts", self.counts),
+                Route("/traffic/counts", self._documents.counts),
+                Route("/traffic/{request_id}", self.exchange),
                 Route("/static/{name:str}.min.js", plotly.script),
                 Mount("/static", assets),
             ],
@@ -97,8 +82,7 @@ class Pages:
 
     def price(self, request: Request) -> Response:
         """A form that prices a stone, and whose model prices it."""
-        champion = self._serving.champion
-        values = price_page.values(champion, _request_id()) | {"readiness": self._serving.readiness()}
+        values = price_page.values(self._serving.champion, request_id()) | {"readiness": self._serving.readiness()}
         return self._page(request, "price.html", "Price", **values)
 
     def docs(self, request: Request) -> Response:
@@ -107,23 +91,22 @@ class Pages:
 
     async def models(self, request: Request) -> Response:
         """The champion, and how every model of every run did."""
-        query, champion = _query(request, models_page.ModelsQuery, models_page.UNSHOWN), self._serving.champion
-        known: dict[str, Any] = self._rights(request) | {"readiness": self._serving.readiness()}
-        return await self._from_database(
-            "history",
-            lambda engine: self._page(
-                request, "models.html", "Models", **known, **models_page.values(engine, query, champion)
-            ),
-        )
+        asked, champion = query(request, models_page.ModelsQuery, models_page.UNSHOWN), self._serving.champion
+        known = self._rights(request) | {"readiness": self._serving.readiness()}
+
+        def made(engine: Engine) -> Response:
+            return self._page(request, "models.html", "Models", **known, **models_page.values(engine, asked, champion))
+
+        return await self._reading.read("history", made)
 
     async def run(self, request: Request) -> Response:
         """One run and its models."""
-        run_id: str = request.path_params["run_id"]
-        known = self._rights(request)
-        return await self._from_database(
-            "history",
-            lambda engine: self._page(request, "run.html", "Models", **known, **run_page.values(engine, run_id, DATA)),
-        )
+        run_id, known = request.path_params["run_id"], self._rights(request)
+
+        def made(engine: Engine) -> Response:
+            return self._page(request, "run.html", "Models", **known, **run_page.values(engine, run_id, DATA))
+
+        return await self._reading.read("history", made)
 
     def figure(self, request: Request) -> Response:
         """A figure that a run drew, as `kedro viz` shows it."""
@@ -138,17 +121,16 @@ class Pages:
             return RedirectResponse("/models", 303)
         require_person(request, self._serving.admin_token)
         asked = promoting.Promotion.of(await form_of(request))
-        await self._from_database("history", lambda engine: promoting.require_known(engine, asked))
+        await self._reading.read("history", lambda engine: promoting.require_known(engine, asked))
         promotion = asyncio.create_task(promoting.promote(promoting.command(), asked))
         self._promotions.add(promotion)  # it goes on where its caller leaves
         promotion.add_done_callback(self._promotions.discard)
         done, _ = await asyncio.wait({promotion}, timeout=SOON)
         if not done:
-            return StreamingResponse(
-                self._told_later(request, asked, promotion), media_type="text/html", headers=HEADERS
-            )
-        if problem := promotion.result():
-            raise promoting.refused(409, problem)
+            told = self._told_later(request, asked, promotion)
+            return StreamingResponse(told, media_type="text/html", headers=HEADERS)
+        if why := promotion.result():
+            raise promoting.refused(409, why)
         return RedirectResponse("/models?promoted=yes", 303)
 
     async def _told_later(
@@ -158,8 +140,8 @@ class Pages:
         page = bytes(self._page(request, "promoting.html", "Models", asked=asked).body)
         begun, _, ended = page.partition(b"<!--then-->")
         yield begun
-        problem = await asyncio.shield(promotion)
-        yield self._templates.get_template("promoted.html").render(asked=asked, problem=problem).encode()
+        why = await asyncio.shield(promotion)
+        yield self._templates.get_template("promoted.html").render(asked=asked, problem=why).encode()
         yield ended
 
     def _rights(self, request: Request) -> dict[str, Any]:
@@ -182,68 +164,41 @@ class Pages:
         refused = {"to": form.get("to", ""), "problem": "That is not the token."}
         return answer or self._page(request, "sign_in.html", "", 401, **refused)
 
-    def document(self, request: Request) -> Response:  # noqa: ARG002 - Starlette's
-        """The API, for programs."""
-        return JSONResponse(self._document)
-
-    def champion(self, request: Request) -> Response:  # noqa: ARG002 - Starlette's
-        """The model that serves."""
-        champion, market = self._serving.require_champion(), self._serving.market
-        known = market.known_of(champion.pricer) if market else None
-        return _json(cards.champion_card(champion.pricer, champion.folder, _request_id(), known))
-
-    async def history(self, request: Request) -> Response:
-        """The newest runs and their models."""
-        query = _query(request, cards.HistoryQuery, "The history cannot be shown like this")
-        return await self._read("history", cards.newest, query)
+    def sign_out(self, request: Request) -> Response:
+        """Take the cookie back."""
+        require_own_page(request)
+        answer = RedirectResponse("/", 303)
+        answer.delete_cookie(COOKIE, httponly=True, samesite="strict")
+        return answer
 
     async def traffic(self, request: Request) -> Response:
-        """The logged exchanges, newest first."""
-        self._require_admin(request)
-        return await self._read("traffic", log.page, _query(request, log.TrafficQuery, log.UNSHOWN))
+        """The logged exchanges, newest first: a page for people, JSON for programs."""
+        if is_for_people(request):
+            return await self._show(request, lambda engine: traffic_page.page(engine, request.query_params))
+        answer = await self._documents.traffic(request)
+        answer.headers.update(TOLD_APART)
+        return answer
 
-    async def counts(self, request: Request) -> Response:
-        """How many exchanges there were when."""
-        self._require_admin(request)
-        return await self._read("traffic", log.counted, _query(request, log.CountsQuery, log.UNSHOWN))
+    async def exchange(self, request: Request) -> Response:
+        """The page of one exchange, with its bodies."""
+        if not is_for_people(request):
+            raise RefusedError(404)
+        named, given = request.path_params["request_id"], request.query_params
+        return await self._show(request, lambda engine: traffic_page.exchange(engine, named, given))
 
-    def _require_admin(self, request: Request) -> None:
-        require_admin(dict(request.scope["headers"]), request.scope.get("client"), self._serving.admin_token)
+    async def _show(self, request: Request, read: Callable[[Engine], Shown]) -> Response:
+        """A page of the traffic, for whom `require_person` lets in; it is rendered off the event loop."""
+        token = self._serving.admin_token
+        require_person(request, token)
 
-    async def _read(self, subject: str, read: Callable[[Engine, Query, str], bytes], query: Query) -> Response:
-        """Answer with what the database says.
+        def made(engine: Engine) -> Response:
+            shown = read(engine)
+            known = {"has_signed_in": has_signed_in(request, token)}
+            return self._page(request, shown.template, "Traffic", shown.status, **known, **shown.values)
 
-        Raises:
-            RefusedError: It says nothing, or nothing in time.
-        """
-        request_id = _request_id()
-        body = await self._from_database(subject, lambda engine: read(engine, query, request_id))
-        return Response(body, media_type="application/json")
-
-    async def _from_database(self, subject: str, read: Callable[[Engine], Found]) -> Found:
-        """What the database says, read in a thread.
-
-        Raises:
-            RefusedError: It says nothing, or nothing in time.
-        """
-        threads, engine = self._serving.reading, self._serving.engine
-        if self._reading >= MOST_READING:
-            raise RefusedError(503)
-        self._reading += 1
-        try:
-            async with asyncio.timeout(DEADLINE_SECONDS):  # pages have no other
-                return await asyncio.get_running_loop().run_in_executor(threads, read, engine)
-        except TimeoutError as error:
-            raise RefusedError(504) from error
-        except SQLAlchemyError as error:
-            logger.error("the %s cannot be read: %s", subject, error)
-            raise RefusedError(503, title=f"The {subject} cannot be read now: the database is away") from error
-        finally:
-            self._reading -= 1
-
-    @cached_property
-    def _document(self) -> dict[str, Any]:
-        return self._describe()
+        answer = await self._reading.read("traffic", made)
+        answer.headers.update(GUARDED | TOLD_APART)
+        return answer
 
     def _page(
         self, request: Request, template: str, here: str, status: int = 200, **values: Any  # noqa: ANN401 - its own
@@ -258,48 +213,8 @@ class Pages:
         """Answer with a problem what an endpoint refuses; a person reads it as a page, or is led to the sign-in."""
         refused = cast("RefusedError", error)
         if not is_for_people(request):
-            return _problem(refused)
+            return problem(refused)
         if refused.status == 401:  # noqa: PLR2004 - Unauthorized
             return RedirectResponse(f"/sign-in?{urlencode({'to': request.url.path.removeprefix('/')})}", 303)
         title = refused.title or problems.TITLES.get(refused.status, "That cannot be shown")
         return self._page(request, "refused.html", "", refused.status, title=title, refused=refused)
-
-
-def _request_id() -> str:
-    """The id of the present exchange; pages are none."""
-    exchange = current.get(None)
-    return exchange.request_id if exchange else new_request_id()
-
-
-def _json(answer: BaseModel) -> Response:
-    return Response(answer.model_dump_json(), media_type="application/json")
-
-
-def is_for_people(request: Request) -> bool:
-    """Whether who asks wants a page, as a browser does; programs get JSON."""
-    return "text/html" in request.headers.get("accept", "")
-
-
-def _problem(refused: RefusedError) -> Response:
-    headers = {name.decode(): value.decode() for name, value in EXPLAINED_BY.get(refused.status, ())}
-    return Response(problems.as_json(refused, _request_id()), refused.status, headers, problems.CONTENT_TYPE)
-
-
-def _query(request: Request, model: type[Query], title: str) -> Query:
-    """What the address asks for.
-
-    Raises:
-        RefusedError: It does not hold; the problem, which has this title, says why.
-    """
-    given = request.query_params
-    times = Counter(name for name, _ in given.multi_items())
-    if twice := [name for name in model.model_fields if times[name] > 1]:
-        told = [schema.Problem(name, f"{times[name]:,} times", "is given more than once") for name in twice]
-        raise RefusedError(422, told, title)
-    try:
-        return model.model_validate(dict(given))
-    except ValidationError as error:
-        told = schema.problems(error, model)
-        # What is given by a name that means nothing here may be a token: the answer, which is kept, does not repeat it.
-        told = [each if each.field in model.model_fields else replace(each, got=None) for each in told]
-        raise RefusedError(422, told, title) from error
