@@ -91,7 +91,7 @@ function tables(reasons, samples, open) {
   );
   document.querySelector("#samples tbody").replaceChildren(...samples.map((each) => {
     const button = Object.assign(document.createElement("button"), {type: "button", className: "plain", textContent: "Price it"});
-    button.setAttribute("aria-label", `Price the stone of ${measured("carat", each.carat)} that cost ${money(each.price)}`);
+    button.setAttribute("aria-label", `Price it: ${measured("carat", each.carat)}, ${money(each.price)}`);
     button.addEventListener("click", () => open(each));
     const last = document.createElement("td");
     last.append(button);

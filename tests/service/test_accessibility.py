@@ -1,0 +1,110 @@
+"""All pages, judged by axe-core in a real browser: whom they keep out, what they complain of, whom they ask."""
+
+import json
+import os
+import shutil
+import subprocess
+import urllib.request
+
+import pytest
+
+from browsing import Visit, chromium
+from diamonds.service.pages import Pages
+from diamonds.service.state import Serving
+from project import ROOT, STONE, serve, stop
+
+AXE = ROOT / "tests/axe"
+#: Swagger UI comes with BentoML as it is: its headings skip levels and its JSON is coloured too faintly.
+NOT_OURS = {"/docs": ["#swagger-ui"]}
+#: Violations as lines: the rule, how many elements and the first of them.
+JUDGED = """async (exclude) => {
+  const found = await axe.run({exclude: exclude.map((each) => [each])});
+  return found.violations.map((each) => `${each.id} (${each.nodes.length}): ${each.nodes[0].html.slice(0, 200)}`);
+}"""
+#: Each page by its address, and what is there once it is whole; RUN and ID are those of a run and of an exchange.
+PAGES = {
+    "/": "#stone",
+    "/?carat=1.1&cut=Ideal&color=H&clarity=SI2": "#around .main-svg",
+    "/traffic": "#latency .main-svg",
+    "/traffic?status=422#open": ".opened .exchange",
+    "/traffic/ID": ".exchange",
+    "/traffic?status=ok": "[aria-invalid]",
+    "/docs": "#swagger-ui .opblock",
+    "/sign-in": "[type=password]",
+    "/models": "main",
+    "/models/RUN": "main",
+}
+ROUTES = {route.path.partition("{")[0] for route in Pages(Serving(), dict).app().routes}
+#: Only those that there are.
+SHOWN = [path for path in PAGES if not path.startswith("/models") or path.replace("RUN", "") in ROUTES]
+
+
+@pytest.fixture(scope="module")
+def axe():
+    """The script that judges, from npm: no address of a registry is in its lock."""
+    npm = shutil.which("npm")
+    if npm is None:
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)("no npm: install Node.js")
+    script = AXE / "node_modules/axe-core/axe.min.js"
+    if not script.exists():
+        done = subprocess.run([npm, "ci", "--ignore-scripts"], cwd=AXE, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    return script.read_text()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def guarded(trained):
+    """The same service with a token: only it has a page to sign in."""
+    running = serve(trained, DIAMONDS_ADMIN_TOKEN="open sesame")  # noqa: S106 - for this test
+    yield running
+    stop(running)
+
+
+@pytest.fixture(scope="module")
+def names(served):
+    """A refused exchange that is in the log, and the newest run."""
+
+    def ask(path, body=None):
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(served.url + path, data, {"Content-Type": "application/json"})  # noqa: S310
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - our own loopback address
+            return json.load(answer)
+
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        ask("/predict", STONE | {"color": "Z"})
+    refused.value.close()
+    while not (logged := ask("/traffic?status=422")["exchanges"]):
+        pass  # the outbox has no event to wait for
+    return {"ID": logged[0]["request_id"], "RUN": ask("/history?limit=1")["runs"][0]["id"]}
+
+
+@pytest.mark.parametrize("path", SHOWN)
+def test_a_page_keeps_nobody_out_and_asks_nobody_else(request, axe, browser, served, names, path):
+    service = request.getfixturevalue("guarded") if path == "/sign-in" else served
+    address = service.url + path.replace("ID", names["ID"]).replace("RUN", names["RUN"])
+    seen = Visit(browser, address, reduced_motion="reduce")  # colours are read, and not on their way
+    if path.endswith("#open"):
+        seen.page.locator(".opens").first.click()
+    seen.page.locator(PAGES[path]).first.wait_for()
+    seen.page.evaluate(axe)
+
+    found = {}
+    for width in (1280, 390):
+        seen.page.set_viewport_size({"width": width, "height": 900})
+        for scheme in ("light", "dark"):
+            seen.page.emulate_media(color_scheme=scheme)
+            found[width, scheme] = seen.page.evaluate(JUDGED, NOT_OURS.get(path, []))
+        found[width, "wider"] = seen.is_wider_than_its_window()
+
+    refused = [each for each in seen.complaints if "status of 422" in each]  # of the page itself, as it should be
+    complaints, hosts = [each for each in seen.complaints if each not in refused], seen.hosts
+    seen.close()
+    assert {where: what for where, what in found.items() if what} == {}
+    assert (complaints, len(refused)) == ([], int(path == "/traffic?status=ok"))
+    assert hosts == {service.url.removeprefix("http://")}
