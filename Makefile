@@ -8,7 +8,7 @@ PAGE_PORT := 3001
 # What BentoML would otherwise report to its makers at each start.
 export BENTOML_DO_NOT_TRACK := True
 
-.PHONY: help setup train serve viz stream test check format bento bench bench-quote bench-service bench-similar bench-traffic bench-training bench-streaming lock
+.PHONY: help setup train serve viz stream test check format bento bench bench-quote bench-service bench-similar bench-traffic bench-training bench-streaming bench-pages lock
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-15s %s\n", $$1, $$2}'
@@ -64,7 +64,7 @@ bento: setup ## Build a Bento of the service and the champion, and write it whol
 	@mkdir -p build && rm -f build/diamonds.bento
 	$(BIN)/bentoml export diamonds:latest $(CURDIR)/build/diamonds.bento
 
-bench: bench-quote bench-similar bench-service bench-traffic bench-training bench-streaming ## Run all benchmarks
+bench: bench-quote bench-similar bench-service bench-traffic bench-training bench-streaming bench-pages ## Run all benchmarks
 
 bench-quote: setup ## How quickly stones are priced
 	$(BIN)/python benchmarks/quote.py
@@ -84,6 +84,9 @@ bench-training: setup ## What a run costs, and how quickly a search gets as good
 
 bench-streaming: setup ## What is learned from a stream beside batch fits, under kill -9, a million rows, a hundred viewers
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.streaming
+
+bench-pages: setup ## How soon pages are whole, and what they weigh, with a million exchanges in the log; five minutes
+	$(BIN)/python -m benchmarks.pages
 
 # Both builds of XGBoost are pinned: pyproject.toml says which one a machine takes.
 lock: ## Choose versions anew

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import event, text
 
 from diamonds.config import read_settings
-from diamonds.service import log, pages
+from diamonds.service import log, reading
 from diamonds.store import partitions, traffic
 from diamonds.store.database import migrate, open_database
 from project import STONE, serve, stop
@@ -207,7 +207,7 @@ def test_however_many_read_there_are_connections_left_for_the_log_itself(kept):
 
 
 def test_readers_beyond_a_bound_are_sent_away_so_that_quotes_keep_their_places(kept, monkeypatch):
-    monkeypatch.setattr(pages, "MOST_READING", 3)
+    monkeypatch.setattr(reading, "MOST_READING", 3)
     serving = Standing(None)
     answers = get_all(serving, ["/traffic"] * 5)
 

@@ -301,7 +301,7 @@ def test_who_signs_in_sees_the_page_until_signing_out(kept, monkeypatch):
 
 
 def test_the_page_asks_for_no_more_than_the_api_may(kept, monkeypatch):
-    monkeypatch.setattr("diamonds.service.pages.MOST_READING", 0)
+    monkeypatch.setattr("diamonds.service.reading.MOST_READING", 0)
 
     assert read("/traffic").status_code == 503
 
