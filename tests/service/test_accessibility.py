@@ -108,3 +108,26 @@ def test_a_page_keeps_nobody_out_and_asks_nobody_else(request, axe, browser, ser
     assert {where: what for where, what in found.items() if what} == {}
     assert (complaints, len(refused)) == ([], int(path == "/traffic?status=ok"))
     assert hosts == {service.url.removeprefix("http://")}
+
+
+def test_a_browser_signs_in_sees_the_traffic_and_signs_out(axe, browser, guarded, names):
+    seen = Visit(browser, f"{guarded.url}/traffic", reduced_motion="reduce")
+    page = seen.page
+    led = page.url
+
+    page.get_by_label("Token").fill("open sesame")
+    page.get_by_role("button", name="Sign in").click()
+    page.locator("#latency .main-svg").first.wait_for()
+    shown, lines = page.url, page.locator("#list tbody tr").count()
+    page.evaluate(axe)
+    violations = page.evaluate(JUDGED, [])
+    page.get_by_role("button", name="Sign out").click()
+    page.goto(f"{guarded.url}/traffic/{names['ID']}")
+    left = page.url
+
+    complaints = seen.complaints
+    seen.close()
+    assert (led, shown) == (f"{guarded.url}/sign-in?to=traffic", f"{guarded.url}/traffic")
+    assert lines > 0
+    assert left == f"{guarded.url}/sign-in?to=traffic%2F{names['ID']}"
+    assert (violations, complaints) == ([], [])
