@@ -5,6 +5,7 @@ import json
 import re
 
 import pytest
+from playwright.sync_api import expect
 
 from browsing import Visit, chromium
 from diamonds.service.wording import metric, moment
@@ -140,7 +141,7 @@ def test_each_metric_is_drawn_run_by_run_and_a_point_leads_to_its_run(browser, s
     page.wait_for_function("() => document.getElementById('course').data.some((trace) => trace.name === 'median')")
     rows = page.locator("#course-table tbody tr")
     best = next(model for model in first["models"] if model["name"] == champion.name)
-    assert page.locator("#course-table caption").inner_text() == "Within the band, the newest run first"
+    expect(page.locator("#course-table caption")).to_have_text("Within the band, the newest run first")
     assert rows.count() == 2
     assert f"★ {metric(best['metrics']['overall']['coverage'], 'coverage')}" in rows.nth(1).inner_text()
     require_clean(there, served_small)
