@@ -77,7 +77,7 @@ def require_a_door(host: str, settings: Settings) -> str | None:
     Raises:
         ConfigurationError: The page would be open to other machines without one.
     """
-    from diamonds.streams.live.door import is_loopback
+    from diamonds.web.passes import is_loopback
 
     if settings.admin_token is not None:
         return settings.admin_token.get_secret_value()

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import ipaddress
-from http.cookies import SimpleCookie
-from urllib.parse import SplitResult, urlsplit
-
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from diamonds.web.passes import PASSED_ON, has_pass, host_of, is_loopback, is_own_page, pass_of, same
+
 COOKIE = "diamonds_stream"
 #: What tells whether the process is up, and what a sign-in page needs.
 OPEN_PATHS = ("/livez", "/sign-in", "/static/style.css", "/static/icon.svg")
-#: By these a proxy says that a request is somebody else's.
-PASSED_ON = ("x-forwarded-for", "forwarded", "x-real-ip", "via")
 #: Far more than any question takes.
 MOST_BYTES = 64 * 1024
 
@@ -71,7 +65,7 @@ class Door:
 def require_this_machine(request: HTTPConnection) -> None:
     """Raise where a request is not this machine's own, or calls it by a name that may be another's."""
     host = request.headers.get("host", "")
-    if not is_loopback(_parts(f"//{host}").hostname or ""):
+    if not is_loopback(host_of(request.headers)):
         raise Refusal(403, f"this stream is shown on this machine only, as 127.0.0.1 or localhost, not as {host[:100]}")
     if any(name in request.headers for name in PASSED_ON):
         raise Refusal(403, "this stream is not shown through a proxy without a token: set DIAMONDS_ADMIN_TOKEN")
@@ -79,57 +73,24 @@ def require_this_machine(request: HTTPConnection) -> None:
 
 def require_own_page(request: HTTPConnection) -> None:
     """Raise where the page of another site asks; programs, which name no site, may."""
-    origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site", "same-origin")
-    is_own = origin is None or _parts(origin).netloc == request.headers.get("host")
-    if not is_own or site not in {"same-origin", "none"}:
-        raise Refusal(403, f"another site's page ({(origin or site)[:100]}) may not steer this stream")
+    if not is_own_page(request.headers):
+        site = request.headers.get("origin") or request.headers.get("sec-fetch-site", "")
+        raise Refusal(403, f"another site's page ({site[:100]}) may not steer this stream")
     if int(request.headers.get("content-length") or 0) > MOST_BYTES:
         raise Refusal(413, f"nothing that this stream is asked takes more than {MOST_BYTES:,} bytes")
-
-
-def _parts(address: str) -> SplitResult:
-    """The parts of an address; none where it is no address."""
-    try:
-        return urlsplit(address)
-    except ValueError:
-        return urlsplit("")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a name or an address leads to this machine itself.
-
-    >>> is_loopback("localhost"), is_loopback("127.0.0.1"), is_loopback("::1"), is_loopback("192.0.2.1")
-    (True, True, True, False)
-    """
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
 
 
 def has_token(request: HTTPConnection, token: str) -> bool:
     """Whether a request carries the token, or the cookie that was given for it."""
     kind, _, given = request.headers.get("authorization", "").partition(" ")
-    sent = given.strip().encode("latin-1")  # as headers are read; whoever sent it may have meant UTF-8
-    if kind.lower() == "bearer" and hmac.compare_digest(sent, token.encode()):
-        return True
-    cookie = SimpleCookie(request.headers.get("cookie", "")).get(COOKIE)
-    return cookie is not None and _same(cookie.value, pass_of(token))
-
-
-def pass_of(token: str) -> str:
-    """What the cookie holds: it opens this page and says nothing of the token."""
-    return hmac.new(token.encode(), b"the page of a stream", hashlib.sha256).hexdigest()
+    sent = given.strip().encode("latin-1").decode("utf-8", "replace")  # headers are read as latin-1
+    return (kind.lower() == "bearer" and same(sent, token)) or has_pass(request.headers, COOKIE, token)
 
 
 def signed_in(given: str, token: str) -> Response | None:
     """What leads on from a sign-in, with the cookie; None where the token is another."""
-    if not _same(given.strip(), token):
+    if not same(given.strip(), token):
         return None
     answer = RedirectResponse("./", 303)
-    answer.set_cookie(COOKIE, pass_of(token), httponly=True, samesite="strict")
+    answer.set_cookie(COOKIE, pass_of(token, COOKIE), httponly=True, samesite="strict")
     return answer
-
-
-def _same(given: str, expected: str) -> bool:
-    return hmac.compare_digest(given.encode(), expected.encode())
