@@ -8,7 +8,7 @@ PAGE_PORT := 3001
 # What BentoML would otherwise report to its makers at each start.
 export BENTOML_DO_NOT_TRACK := True
 
-.PHONY: help setup train serve viz stream test check format bento bench bench-quote bench-service bench-similar bench-traffic bench-training bench-streaming bench-pages lock
+.PHONY: help setup train serve viz stream test check format bento bench screenshots bench-quote bench-service bench-similar bench-traffic bench-training bench-streaming bench-pages lock
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-15s %s\n", $$1, $$2}'
@@ -87,6 +87,9 @@ bench-streaming: setup ## What is learned from a stream beside batch fits, under
 
 bench-pages: setup ## How soon pages are whole, and what they weigh, with a million exchanges in the log; five minutes
 	$(BIN)/python -m benchmarks.pages
+
+screenshots: setup ## Take pictures of all pages into docs/images; five minutes
+	$(BIN)/python docs/screenshots.py
 
 # Both builds of XGBoost are pinned: pyproject.toml says which one a machine takes.
 lock: ## Choose versions anew

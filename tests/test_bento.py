@@ -79,7 +79,7 @@ def test_each_requirement_is_pinned_as_in_the_lock(bento):
     ]
 
     assert [line for line in required if line and line not in locked] == []
-    assert not any(line.startswith(("kedro", "optuna", "plotly")) for line in required)
+    assert not any(line.startswith(("kedro", "optuna", "pandera")) for line in required)
 
 
 def test_its_image_is_slim_runs_as_nobody_special_and_installs_what_is_pinned(bento):

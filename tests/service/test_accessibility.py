@@ -59,9 +59,13 @@ def browser():
 
 
 @pytest.fixture(scope="module")
-def guarded(trained):
-    """The same service with a token: only it has a page to sign in."""
-    running = serve(trained, DIAMONDS_ADMIN_TOKEN="open sesame")  # noqa: S106 - for this test
+def guarded(trained, tmp_path_factory):
+    """The same service with a token: only it has a page to sign in.
+
+    Its Bento home is a copy, for BentoML empties the metrics of a home as it starts a service there.
+    """
+    home = shutil.copytree(trained.folder / "bentoml", tmp_path_factory.mktemp("guarded") / "bentoml")
+    running = serve(trained, BENTOML_HOME=str(home), DIAMONDS_ADMIN_TOKEN="open sesame")  # noqa: S106 - for this test
     yield running
     stop(running)
 

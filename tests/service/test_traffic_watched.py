@@ -108,7 +108,7 @@ def test_the_numbers_and_figures_follow_what_is_asked_while_the_page_is_seen(ser
     assert int(tile.text_content().replace(",", "")) > before
     answered = page.locator("#buckets tbody td:nth-child(2)").all_text_contents()
     drawn = page.evaluate("document.getElementById('requests').data[0].y")
-    assert drawn == [int(number) for number in answered]
+    assert drawn == [int(number.replace(",", "")) for number in answered]
     page.locator("#newer a").click()
     assert page.locator("#newer").is_hidden()
 
