@@ -57,12 +57,13 @@ format: setup ## Format the code and mend what lint can mend
 	$(BIN)/ruff check --fix
 
 # Where the Bento finds its own requirements: those of the service, each at the version of the lock.
-bento: setup ## Build a Bento of the service and the champion, and write it whole to build/diamonds.bento
+bento: setup ## Build a Bento of the service and the champion: build/diamonds.bento, and unpacked build/bento
 	$(BIN)/uv pip compile --quiet --no-header --no-annotate --no-emit-index-url --constraint requirements.lock \
 	  --python $(BIN)/python --output-file src/bento-requirements.txt pyproject.toml
 	$(BIN)/bentoml build src --bentofile bentofile.yaml
-	@mkdir -p build && rm -f build/diamonds.bento
+	@rm -rf build/diamonds.bento build/bento && mkdir -p build/bento
 	$(BIN)/bentoml export diamonds:latest $(CURDIR)/build/diamonds.bento
+	@tar -xf build/diamonds.bento -C build/bento
 
 bench: bench-quote bench-similar bench-service bench-traffic bench-training bench-streaming bench-pages ## Run all benchmarks
 

@@ -5,13 +5,14 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import time
 import urllib.request
 from pathlib import Path
 
 import pytest
 import yaml
 
-from project import ROOT, Project, serve, status_of, stop
+from project import ROOT, START_SECONDS, Project, serve, status_of, stop
 
 BIN = Path(sys.executable).parent
 
@@ -29,15 +30,22 @@ def bento(small_trained_once, tmp_path_factory) -> Path:
     unpacked = project.folder / "unpacked"
     with tarfile.open(project.folder / "build/diamonds.bento") as archive:
         archive.extractall(unpacked, filter="data")
+    assert (project.folder / "build/bento/env/docker/Dockerfile").is_file(), "what docker compose builds from"
     return unpacked
 
 
-def test_a_bento_serves_where_only_its_own_requirements_are_installed(bento, tmp_path):
-    environment = tmp_path / "venv"
+@pytest.fixture(scope="module")
+def environment(bento, tmp_path_factory) -> Path:
+    """An environment with the requirements of the Bento, and nothing else."""
+    environment = tmp_path_factory.mktemp("environment") / "venv"
     subprocess.run([BIN / "uv", "venv", "--quiet", "--python", sys.executable, environment], check=True)
-    python = environment / "bin/python"
-    requirements = bento / "env/python/requirements.txt"
+    python, requirements = environment / "bin/python", bento / "env/python/requirements.txt"
     subprocess.run([BIN / "uv", "pip", "install", "--quiet", "--python", python, "-r", requirements], check=True)
+    return environment
+
+
+def test_a_bento_serves_where_only_its_own_requirements_are_installed(bento, environment, tmp_path):
+    python = environment / "bin/python"
     kedro = subprocess.run([python, "-c", "import kedro"], capture_output=True, text=True, check=False)
     assert "No module named 'kedro'" in kedro.stderr
 
@@ -62,6 +70,35 @@ def test_a_bento_serves_where_only_its_own_requirements_are_installed(bento, tmp
     assert quote["model"] == "xgboost"
     assert quote["low"] < quote["price"] < quote["high"]
     assert (bento / "data/diamonds.db").is_file(), "the traffic lies where the service was started"
+
+
+def test_in_a_container_it_follows_the_model_store_of_a_volume_that_is_empty_at_first(bento, environment, tmp_path):
+    container = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["service"]
+    program, verb, *words, _, host, _, port = container["command"]
+    assert (program, verb, host, port) == ("bentoml", "serve", "0.0.0.0", "3000")  # noqa: S104 - it is compared
+    store = tmp_path / "home/models/diamonds"
+
+    running = serve(
+        Project(bento),
+        until=503,
+        program=environment / "bin/bentoml",
+        words=words,
+        PYTHONPATH="",
+        BENTOML_HOME=str(tmp_path / "home"),
+    )
+    shutil.copytree(bento / "models/diamonds", tmp_path / "aside")
+    (tmp_path / "aside").rename(store)
+    ready = _wait_for(f"{running.url}/readyz", 200)
+    stop(running)
+
+    assert ready
+
+
+def _wait_for(url: str, status: int) -> bool:
+    deadline = time.monotonic() + START_SECONDS
+    while status_of(url) != status and time.monotonic() < deadline:
+        time.sleep(0.1)  # a champion that is being loaded has no event to wait for
+    return status_of(url) == status
 
 
 def test_a_bento_holds_the_champion_and_no_training_code(bento):
@@ -91,6 +128,7 @@ def test_its_image_is_slim_runs_as_nobody_special_and_installs_what_is_pinned(be
         "USER bentoml",
         'ENTRYPOINT [ "/home/bentoml/bento/env/docker/entrypoint.sh" ]',
     ]
+    assert "ARG BENTO_USER_UID=1034" in steps, "deploy/Dockerfile has the same: both use one volume"
     assert steps.index("USER bentoml") > max(place for place, line in enumerate(steps) if line.startswith("RUN"))
     assert "EXPOSE 3000" in steps
     assert any("uv venv --python 3.11 /app/.venv" in line for line in lines)
