@@ -57,6 +57,15 @@ def test_history_as_csv_is_a_row_for_each_model(trained):
     assert 0.88 <= float(rows[0]["coverage"]) <= 0.92
 
 
+def test_history_as_markdown_is_a_table_for_each_run(small_trained):
+    shown = small_trained.succeed("diamonds", "history", "--markdown", "--metric", "mae").splitlines()
+
+    assert shown[0].endswith("** succeeded, 3,000 rows, 0 quarantined")
+    assert shown[3:5] == ["| model | MAE |  |", "| --- | --: | --- |"]
+    assert re.fullmatch(r"\| xgboost \| \$3\d\d\.\d\d \| became champion \|", shown[5])
+    assert len(shown[5:]) == len(models.available()) + 1
+
+
 def test_comparing_two_runs_shows_what_differs_and_nothing_else(small_trained, classic):
     (small_trained.raw / "fresh.csv").write_text(classic.sample(500, random_state=8).to_csv(index=False))
     entries = small_trained.folder / "conf/base/parameters_models.yml"

@@ -47,10 +47,12 @@ cli.add_command(stream.stream)
 @click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="How many runs.")
 @as_json
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV, a row for each model of each run.")
+@click.option("--markdown", "as_markdown", is_flag=True, help="Print Markdown, a table for each run.")
 @click.pass_context
 @plainly
 def history(
-    context: click.Context, model: str | None, metric: str | None, limit: int, as_json: bool, as_csv: bool
+    context: click.Context, model: str | None, metric: str | None, limit: int, as_json: bool, as_csv: bool,
+    as_markdown: bool,
 ) -> None:  # fmt: skip
     """Every run, and every model it trained with its metrics."""
     if context.invoked_subcommand is not None:
@@ -63,6 +65,8 @@ def history(
         print_json(runs)
     elif as_csv:
         _print_csv(runs, shown)
+    elif as_markdown:
+        _print_markdown(runs, shown)
     elif runs:
         _print_runs(runs, shown)
     else:
@@ -269,7 +273,7 @@ def _summary(run: dict[str, Any], *, with_holdout: bool) -> str:
     if with_holdout:
         facts.append(f"holdout {memory.short(memory.holdout_of(run)) or 'not known'}")
     note = (run["error"] or run["decision"] or "").strip()
-    return escape(", ".join(facts) + (f"\n  {note}" if note else ""))
+    return ", ".join(facts) + (f"\n  {note}" if note else "")
 
 
 def _chosen(chosen: Any) -> str:  # noqa: ANN401 - a name, names, or versions by name
@@ -282,7 +286,7 @@ def _print_runs(runs: list[dict[str, Any]], metrics: Sequence[str]) -> None:
     out = console()
     differ = not memory.same_holdout(runs)
     for run in runs:
-        out.print(f"[bold]{run['id']}[/bold] {_summary(run, with_holdout=differ)}", highlight=False)
+        out.print(f"[bold]{run['id']}[/bold] {escape(_summary(run, with_holdout=differ))}", highlight=False)
         if run["models"]:
             out.print(_models_table(run["models"], metrics))
     if differ:
@@ -300,14 +304,35 @@ def _print_csv(runs: list[dict[str, Any]], metrics: Sequence[str]) -> None:
             writer.writerow([*facts, *values, model["promoted"], model["error"], model["holdout"]])
 
 
+def _print_markdown(runs: list[dict[str, Any]], metrics: Sequence[str]) -> None:
+    differ = not memory.same_holdout(runs)
+    for run in runs:
+        click.echo(f"**{run['id']}** {_summary(run, with_holdout=differ)}\n")
+        if run["models"]:
+            head = ["model", *(METRICS[name] for name in metrics), ""]
+            for row in (
+                head,
+                ["---", *(["--:"] * len(metrics)), "---"],
+                *(_cells(each, metrics) for each in run["models"]),
+            ):
+                click.echo(f"| {' | '.join(' '.join(cell.replace('|', '&#124;').split()) for cell in row)} |")
+            click.echo()
+    if differ:
+        click.echo(f"The holdouts differ or are not known: {NOT_COMPARABLE}.")
+
+
 def _models_table(models: list[dict[str, Any]], metrics: Sequence[str]) -> Table:
     table = Table("model", *(METRICS[name] for name in metrics), "", box=None, padding=(0, 2))
     for model in models:
-        overall = (model["metrics"] or {}).get("overall", {})
-        cells = [_metric(name, overall[name]) if name in overall else "" for name in metrics]
-        remark = f"failed: {model['error']}" if model["error"] else "became champion" if model["promoted"] else ""
-        table.add_row(model["name"], *cells, escape(remark))
+        table.add_row(*map(escape, _cells(model, metrics)))
     return table
+
+
+def _cells(model: dict[str, Any], metrics: Sequence[str]) -> list[str]:
+    """A model's row: its name, its metrics, and what became of it."""
+    overall = (model["metrics"] or {}).get("overall", {})
+    remark = f"failed: {model['error']}" if model["error"] else "became champion" if model["promoted"] else ""
+    return [model["name"], *(_metric(name, overall[name]) if name in overall else "" for name in metrics), remark]
 
 
 def _plain_value(value: object) -> str:
