@@ -1,5 +1,6 @@
 """The docs name what there is, and all that they name exists."""
 
+import doctest
 import json
 import re
 from pathlib import Path
@@ -101,6 +102,10 @@ def test_every_table_of_the_database_is_described_by_its_class():
 
 def _models():
     return {mapper.class_.__tablename__: mapper.class_ for mapper in Base.registry.mappers}
+
+
+def test_the_costs_in_the_cloud_are_what_the_page_computes():
+    assert doctest.testfile(str(ROOT / "docs/cloud.md"), module_relative=False) == (0, 4)
 
 
 def test_no_page_names_a_place_of_one_machine():
