@@ -9,14 +9,19 @@ function plotly() {
   if (window.Plotly) return Promise.resolve(window.Plotly);
   const place = document.querySelector("meta[name=plotly]")?.content;
   if (!place) return Promise.reject(new Error("Figures are drawn by Plotly, which is not installed here."));
-  loading ??= new Promise((resolve, reject) => {
+  loading ??= whole().then(() => new Promise((resolve, reject) => {
     const script = document.createElement("script");
     script.src = place;
     script.onload = () => resolve(window.Plotly);
     script.onerror = () => { loading = null; reject(new Error("The script that draws figures has not come.")); };
     document.head.append(script);
-  });
+  }));
   return loading;
+}
+
+// The script is large: all that can be read is there first.
+function whole() {
+  return document.readyState === "complete" ? Promise.resolve() : new Promise((resolve) => { addEventListener("load", resolve, {once: true}); });
 }
 
 // What all figures have in common; `ours` says the rest.
