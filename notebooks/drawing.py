@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 #: In pixels: the figure, and where the axes lie in it.
-WIDTH, HEIGHT = 640, 380
+WIDTH, HEIGHT = 640, 388
 LEFT, RIGHT, TOP, BOTTOM = 76, 16, 56, 330
 LINE_HEIGHT, LETTERS = 17, 84
 LETTERING = 'font-family="sans-serif" font-size="12" fill="#222"'
@@ -101,7 +101,7 @@ class Figure:
             *(_rule(vertical(at), "#ddd") for at in vertical.ticks()),
             *(_text(horizontal(at), BOTTOM + 17, name, 'text-anchor="middle"') for at, name in marks),
             _rule(BOTTOM, "#222"),
-            _text(middle, BOTTOM + 34, self._x, 'text-anchor="middle"'),
+            _text(middle, BOTTOM + 36, self._x, 'text-anchor="middle"'),
             _text(0, 0, self._y, f'text-anchor="middle" transform="translate(18 {side:g}) rotate(-90)"'),
         ]
 

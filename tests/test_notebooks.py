@@ -10,7 +10,6 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from conftest import CLASSIC
 from diamonds.store.database import open_database
 from diamonds.streams.feeding.generators import employees
 from diamonds.streams.memory.rows_table import RowsTable
@@ -18,6 +17,7 @@ from diamonds.streams.spec import feed
 from project import ROOT, make_project
 
 WORTH, NETWORKING = "1-what-a-diamond-is-worth", "2-networking-or-competence"
+CLASSIC = ROOT / "data/01_raw/appraisals/diamonds.csv"
 #: So much of a notebook does not depend on who trained what here before.
 SAME_EVERYWHERE = {WORTH: "## 3. The two models", NETWORKING: "## 9. What may be concluded"}
 MOST_BYTES = 300_000
