@@ -20,6 +20,7 @@ from diamonds import models
 from diamonds.attempts import Failure
 from diamonds.config import read_settings
 from diamonds.datasets import PricerDataset
+from diamonds.datasets.whole import write_whole
 from diamonds.errors import ConfigurationError, ModelError
 from diamonds.pipelines.streaming import is_streaming
 from diamonds.pricer import Pricer
@@ -69,6 +70,8 @@ class TrainingHistory:
     def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog) -> None:
         """Enter the run before anything is done; without a database nothing is."""
         parameters = catalog.load("parameters")
+        for dataset in _versioned_outputs(pipeline, catalog):
+            write_whole(dataset)
         if is_streaming(pipeline):
             _check_model_entries(parameters)
             return
@@ -194,10 +197,14 @@ def _read_what_is_written(pipeline: Pipeline, catalog: DataCatalog, run_id: str)
 
     Kedro would read the newest there is when a dataset is loaded: that of another run which began later.
     """
-    for name in pipeline.all_outputs():
-        dataset = catalog.get(name)
-        if isinstance(dataset, AbstractVersionedDataset) and dataset._version and not dataset._version.load:
+    for dataset in _versioned_outputs(pipeline, catalog):
+        if dataset._version and not dataset._version.load:
             dataset._version = Version(load=run_id, save=run_id)
+
+
+def _versioned_outputs(pipeline: Pipeline, catalog: DataCatalog) -> list[AbstractVersionedDataset[Any, Any]]:
+    found = (catalog.get(name) for name in sorted(pipeline.all_outputs()))
+    return [dataset for dataset in found if isinstance(dataset, AbstractVersionedDataset)]
 
 
 def _finite(gain: dict[str, float] | None) -> dict[str, float | None] | None:
