@@ -127,7 +127,7 @@ def test_all_that_is_copied_into_the_image_exists_and_is_let_through():
     assert [source for source in copied if not (ROOT / source).exists()] == []
 
 
-@pytest.mark.parametrize("name", ["migrate", "api", "stream"])
+@pytest.mark.parametrize("name", ["migrate", "retrain", "api", "stream"])
 def test_each_command_of_a_container_is_one_with_its_options(name):
     program, command, *words = SERVICES[name]["command"]
     options = {option for parameter in cli.commands[command].params for option in parameter.opts}

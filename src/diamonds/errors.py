@@ -12,6 +12,7 @@ DiamondsError               whatever a caller may want to catch and show: its te
 ├── PromotionConflictError  the champion changed while a challenger was being judged
 ├── FeedError               a feed answers what cannot be learned from, and will again
 ├── StreamConflictError     another process learns from the same feed, or what was learned is not of this configuration
+├── BusyError               what only one may do at a time is being done
 └── UntaughtError           a learner was asked before it had learned anything
 """
 
@@ -62,6 +63,10 @@ class FeedError(DiamondsError):
 
 class StreamConflictError(DiamondsError):
     """Another process learns from the same feed, or what was learned so far is not of this configuration."""
+
+
+class BusyError(DiamondsError):
+    """Another process does what only one may do at a time."""
 
 
 class UntaughtError(DiamondsError):

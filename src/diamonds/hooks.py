@@ -26,7 +26,7 @@ from diamonds.pipelines.streaming import is_streaming
 from diamonds.pricer import Pricer
 from diamonds.store import history
 from diamonds.store.database import open_database, require_current
-from diamonds.store.revision import code_version
+from diamonds.store.revision import code_hash, code_version
 
 logger = logging.getLogger(__name__)
 
@@ -83,6 +83,7 @@ class TrainingHistory:
         self._began, self._durations = {}, {}
         selection = {key: run_params[key] for key in SELECTION if run_params.get(key)}
         history.start_run(engine, self._run_id, selection, plain_parameters(parameters), code_version(self._project))
+        history.update_run(engine, self._run_id, code_hash=code_hash())
         try:
             _check_model_entries(parameters)
         except ConfigurationError as error:

@@ -37,12 +37,16 @@ class BentoModelDataset(AbstractDataset[CurrentChampion, str]):
 
     def save(self, data: CurrentChampion) -> None:
         """Make the store's latest entry the champion."""
-        entry = data.entry
-        version = f"{entry.name}-{entry.version}-{entry.promotion_id}".casefold()
+        version = _version(data.entry)
         if self._latest() != version:
             if not (self._folder() / version).exists():
                 self._add(version, data)
             self._point_to(version)
+
+    def serves(self, champion: CurrentChampion) -> bool:
+        """Whether the store's latest entry is this champion, and is there."""
+        version = _version(champion.entry)
+        return self._latest() == version and (self._folder() / version).is_dir()
 
     def _add(self, version: str, champion: CurrentChampion) -> None:
         store = self._folder()
@@ -71,6 +75,10 @@ class BentoModelDataset(AbstractDataset[CurrentChampion, str]):
 
     def _describe(self) -> dict[str, Any]:
         return {"name": self._name}
+
+
+def _version(entry: history.Champion) -> str:
+    return f"{entry.name}-{entry.version}-{entry.promotion_id}".casefold()
 
 
 def _bentoml_home() -> Path:

@@ -246,10 +246,10 @@ def _comparable(run: Mapping[str, Any], mark: str) -> dict[str, Any]:
     facts |= {key: run[key] for key in ("training_rows", "holdout_rows")}
     facts["holdout"] = short(holdout_of(run))
     facts |= {f"file {file['name']}": f"{file['rows']:,} rows, {short(file['sha256'])}" for file in run["files"] or []}
-    facts |= _flat("parameter", run["parameters"])
+    facts |= flat("parameter", run["parameters"])
     for model in run["models"]:
-        facts |= _flat(f"{model['name']} parameter", model["parameters"] or {})
-        overall = _flat(model["name"], (model["metrics"] or {}).get("overall", {}))
+        facts |= flat(f"{model['name']} parameter", model["parameters"] or {})
+        overall = flat(model["name"], (model["metrics"] or {}).get("overall", {}))
         facts |= {f"{place}{mark}": value for place, value in overall.items()}
     return facts
 
@@ -259,11 +259,11 @@ def short(content_hash: str | None) -> str | None:
     return content_hash[:12] if content_hash else None
 
 
-def _flat(place: str, value: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON is anything
+def flat(place: str, value: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON is anything
     """The leaves of nested parameters, by their path."""
     if not isinstance(value, dict):
         return {place: value}
-    return {path: leaf for key in sorted(value) for path, leaf in _flat(f"{place} {key}", value[key]).items()}
+    return {path: leaf for key in sorted(value) for path, leaf in flat(f"{place} {key}", value[key]).items()}
 
 
 def _with_models(session: Session, found: Sequence[TrainingRun]) -> list[dict[str, Any]]:

@@ -72,6 +72,7 @@ class TrainingRun(Base):
     selection: Mapped[dict[str, Any]]  # what was asked for: pipelines, namespaces, tags, …
     parameters: Mapped[dict[str, Any]]
     code_version: Mapped[str | None] = mapped_column(String(64))  # git commit, with "+" where files were changed
+    code_hash: Mapped[str | None] = mapped_column(String(64))  # SHA-256 of the project's own code
     data_fingerprint: Mapped[str | None] = mapped_column(String(64))
     files: Mapped[list[dict[str, Any]] | None]  # name, size, sha256, rows of each
     rows_in: Mapped[int | None]
