@@ -203,8 +203,8 @@ def test_without_a_champion_one_line_says_what_to_do(small):
 
 
 def test_migrate_says_what_it_did(small):
-    assert small.succeed("diamonds", "migrate") == "Migrated from nothing to 0006.\n"
-    assert small.succeed("diamonds", "migrate") == "The tables are at revision 0006.\n"
+    assert small.succeed("diamonds", "migrate") == "Migrated from nothing to 0007.\n"
+    assert small.succeed("diamonds", "migrate") == "The tables are at revision 0007.\n"
 
 
 @pytest.mark.parametrize("words", [("histori",), ("history", "--limit", "0"), ("history", "--colour")])

@@ -32,7 +32,7 @@ def test_the_migrations_make_exactly_the_tables_of_the_code(database):
 
 
 def test_migrating_twice_changes_nothing(database):
-    assert migrate(database) == ("0006", "0006")
+    assert migrate(database) == ("0007", "0007")
 
 
 REVISIONS = [each.revision for each in ScriptDirectory(str(MIGRATIONS)).walk_revisions()]
@@ -99,7 +99,7 @@ def test_a_database_of_every_earlier_revision_is_upgraded_with_its_rows_which_st
 
 
 def test_every_revision_since_the_first_is_tried():
-    assert REVISIONS == ["0006", "0005", "0004", "0003", "0002", "0001"]
+    assert REVISIONS == ["0007", "0006", "0005", "0004", "0003", "0002", "0001"]
 
 
 def test_two_that_migrate_at_once_do_not_collide(tmp_path):
@@ -137,7 +137,7 @@ def test_sqlite_is_brought_up_to_date_by_whoever_comes_first(tmp_path):
 def test_postgresql_is_left_alone_and_what_to_run_is_said(postgresql_url):
     engine = open_database(Settings(database_url=postgresql_url))
 
-    with pytest.raises(SchemaBehindError, match="is at revision none, this version needs 0006: run `diamonds migrate`"):
+    with pytest.raises(SchemaBehindError, match="is at revision none, this version needs 0007: run `diamonds migrate`"):
         require_current(engine)
 
     assert inspect(engine).get_table_names() == []
@@ -197,7 +197,7 @@ def test_a_database_of_a_newer_version_is_refused_in_plain_words(database):
 
     for step in (require_current, migrate):
         with pytest.raises(
-            DatabaseError, match=r"at revision 9999, which this version .* does not know \(it knows 0006\)"
+            DatabaseError, match=r"at revision 9999, which this version .* does not know \(it knows 0007\)"
         ):
             step(database)
 

@@ -18,7 +18,8 @@ def test_a_sale_is_kept_beside_what_was_quoted(database):
     kept = sales.record(database, ID, None, 5100.0, **QUOTED)
 
     (row,) = rows(database)
-    assert row == {"request_id": ID, "position": -1, "price": 5100.0, "recorded_at": kept.recorded_at} | QUOTED
+    facts = {"request_id": ID, "position": -1, "price": 5100.0, "recorded_at": kept.recorded_at}
+    assert row == facts | QUOTED | {"exported_to": None, "exported_at": None}
 
 
 def test_the_same_sale_twice_is_one_and_keeps_its_first_moment(database):

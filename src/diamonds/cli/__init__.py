@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 from sqlalchemy import Engine
 
-from diamonds.cli import feed, retrain, stream, traffic
+from diamonds.cli import feed, retrain, sales, stream, traffic
 from diamonds.cli.speech import as_json, console, database, plainly, print_json
 from diamonds.config import read_settings
 from diamonds.errors import DiamondsError, NoSuchModelError
@@ -40,6 +40,7 @@ cli.add_command(traffic.traffic)
 cli.add_command(feed.feed)
 cli.add_command(stream.stream)
 cli.add_command(retrain.retrain)
+cli.add_command(sales.sales)
 
 
 @cli.group(invoke_without_command=True)

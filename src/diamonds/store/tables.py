@@ -166,6 +166,8 @@ class Sale(Base):
     quote: Mapped[dict[str, Any]]  # as it was answered
     model: Mapped[str] = mapped_column(String(64))
     version: Mapped[str] = mapped_column(String(64))
+    exported_to: Mapped[str | None] = mapped_column(String(255))  # the CSV of appraisals that it belongs to
+    exported_at: Mapped[datetime | None]  # since when that is there
 
 
 class Stream(Base):
