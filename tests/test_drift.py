@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from diamonds.drift import FeatureDrift, LiveError, Rule, compare, judge, live_error, outside, stability_index
+from diamonds.drift import FeatureDrift, LiveQuotes, Rule, compare, judge, live_error, outside, stability_index
 from diamonds.features import only_four_cs
 from diamonds.schema import FEATURES
 
@@ -14,7 +14,7 @@ RULE = Rule(
 )  # fmt: skip
 HOLDOUT = {"mae": 256.0, "mape": 0.057, "bias": -19.0, "coverage": 0.903, "width": 0.25}
 METRICS = {"overall": HOLDOUT, "four_cs": HOLDOUT | {"mape": 0.088, "coverage": 0.91}}
-NOTHING_SOLD = LiveError(sold=0)
+NOTHING_SOLD = LiveQuotes(sold=0)
 
 
 def verdict(training, stones, live=NOTHING_SOLD):
@@ -188,7 +188,7 @@ def test_few_sales_are_shown_and_not_judged():
 
 
 def test_no_sale_is_no_error():
-    assert live_error(sold(0, 1), METRICS, RULE) == LiveError(sold=0)
+    assert live_error(sold(0, 1), METRICS, RULE) == LiveQuotes(sold=0)
 
 
 def test_what_moved_is_named_the_most_moved_first():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date, datetime
 from typing import Any, Literal
 
 import numpy as np
@@ -82,7 +83,7 @@ class FeatureDrift(BaseModel):
     moved: bool = False
 
 
-class LiveError(BaseModel):
+class LiveQuotes(BaseModel):
     """How far quotes were from the prices paid, beside the holdout; no test where there are too few.
 
     Attributes:
@@ -109,6 +110,62 @@ class Verdict(BaseModel):
 
     retrain: Literal["yes", "no"]
     reason: str
+
+
+class SoldDay(BaseModel):
+    """The sales of one day in UTC: how many there were, and their mean error as a fraction of the price paid."""
+
+    day: date
+    sold: int
+    mape: float
+
+
+class Sales(LiveQuotes):
+    """The live error of the champion's quotes, by day too, and how many sales say nothing of it.
+
+    Attributes:
+        others: How many were quoted by another model or version.
+        unreadable: How many have a stone or a quote of which a part is masked.
+        whole: Whether all of the window were read.
+        days: The oldest first.
+    """
+
+    others: int
+    unreadable: int
+    whole: bool
+    days: list[SoldDay]
+
+
+class Report(Verdict):
+    """What was found out of a window: the verdict on the champion, and all that it follows from.
+
+    Attributes:
+        at: When it was found out.
+        since: The beginning of the window.
+        until: Its end.
+        model: The champion's name.
+        version: Its version.
+        stones: How many were compared.
+        exchanges: In how many exchanges these and others were asked about.
+        skipped: How many of those do not count, by why.
+        whole: Whether all of the window was read.
+        features: By name.
+        outside: The share of stones of which a number lies beyond all of the training's.
+        sales: The live error.
+    """
+
+    at: datetime
+    since: datetime
+    until: datetime
+    model: str
+    version: str
+    stones: int
+    exchanges: int
+    skipped: dict[str, int]
+    whole: bool
+    features: dict[str, FeatureDrift]
+    outside: float | None
+    sales: Sales
 
 
 def compare(training: pd.DataFrame, stones: pd.DataFrame, rule: Rule) -> dict[str, FeatureDrift]:
@@ -150,7 +207,7 @@ def stability_index(before: NDArray[Any], now: NDArray[Any]) -> float:
     return float(((q - p) * np.log(q / p)).sum())
 
 
-def live_error(sales: pd.DataFrame, metrics: dict[str, Any], rule: Rule) -> LiveError:
+def live_error(sales: pd.DataFrame, metrics: dict[str, Any], rule: Rule) -> LiveQuotes:
     """How far quotes were from prices paid, and whether that is surely more than on the holdout.
 
     The error in percent is judged, for it compares among stones of all prices: by a bootstrap of its mean (Efron and
@@ -162,11 +219,11 @@ def live_error(sales: pd.DataFrame, metrics: dict[str, Any], rule: Rule) -> Live
         rule: What is allowed.
     """
     if sales.empty:
-        return LiveError(sold=0)
+        return LiveQuotes(sold=0)
     paid, price = sales["paid"], sales["price"]
     found = errors(paid, price) | band_quality(paid, sales["low"], sales["high"])
     live = {name: found[name] for name in LIVE}
-    error = LiveError(sold=len(sales), live=live, holdout=_expected(sales["measured"], metrics))
+    error = LiveQuotes(sold=len(sales), live=live, holdout=_expected(sales["measured"], metrics))
     if len(sales) < rule.min_sales or not error.holdout:
         return error
     relative = ((price - paid) / paid).abs().to_numpy(dtype=float)
@@ -183,7 +240,7 @@ def live_error(sales: pd.DataFrame, metrics: dict[str, Any], rule: Rule) -> Live
     )
 
 
-def judge(features: dict[str, FeatureDrift], stones: int, live: LiveError, rule: Rule) -> Verdict:
+def judge(features: dict[str, FeatureDrift], stones: int, live: LiveQuotes, rule: Rule) -> Verdict:
     """Whether to retrain: where a feature has moved, or the live error is surely worse than the holdout's.
 
     Args:
@@ -205,7 +262,7 @@ def _moved(features: dict[str, FeatureDrift]) -> Iterator[str]:
         yield f"the stones asked about are others than those of the training: {named}"
 
 
-def _worse(live: LiveError) -> Iterator[str]:
+def _worse(live: LiveQuotes) -> Iterator[str]:
     if live.error_worse:
         yield (
             f"prices paid were {live.live['mape']:.1%} off the quotes instead of {live.holdout['mape']:.1%},"
@@ -218,7 +275,7 @@ def _worse(live: LiveError) -> Iterator[str]:
         )
 
 
-def _still(stones: int, live: LiveError, rule: Rule) -> Iterator[str]:
+def _still(stones: int, live: LiveQuotes, rule: Rule) -> Iterator[str]:
     if not stones:
         yield "nothing was asked"
     elif stones < rule.min_stones:

@@ -22,7 +22,7 @@ from diamonds.config import read_settings
 from diamonds.datasets import PricerDataset
 from diamonds.datasets.whole import write_whole
 from diamonds.errors import ConfigurationError, ModelError
-from diamonds.pipelines.streaming import is_streaming
+from diamonds.pipelines import stands_apart
 from diamonds.pricer import Pricer
 from diamonds.store import history
 from diamonds.store.database import open_database, require_current
@@ -46,8 +46,8 @@ SELECTION = (
 class TrainingHistory:
     """Keeps the history: a row for each run, whatever becomes of it, and for each model it trains.
 
-    A run that only learns from a feed trains nothing, and has no row. Nor has one whose parameters do not hold: Kedro
-    itself refuses to begin it.
+    A run that only learns from a feed, or only watches the champion, trains nothing, and has no row. Nor has one whose
+    parameters do not hold: Kedro itself refuses to begin it.
     """
 
     def __init__(self) -> None:
@@ -72,8 +72,9 @@ class TrainingHistory:
         parameters = catalog.load("parameters")
         for dataset in _versioned_outputs(pipeline, catalog):
             write_whole(dataset)
-        if is_streaming(pipeline):
+        if stands_apart(pipeline):
             _check_model_entries(parameters)
+            _read_what_is_written(pipeline, catalog, run_params["run_id"])
             return
         engine = open_database(read_settings())
         require_current(engine)

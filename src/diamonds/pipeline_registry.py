@@ -7,9 +7,6 @@ from kedro.pipeline import Pipeline
 
 from diamonds import pipelines
 
-#: They need what is not always there: a feed.
-APART = frozenset({"streaming"})
-
 
 def register_pipelines() -> dict[str, Pipeline]:
     """The stages by name, and `__default__`, which is `kedro run`: all but those that stand apart."""
@@ -17,5 +14,5 @@ def register_pipelines() -> dict[str, Pipeline]:
     stages: dict[str, Pipeline] = {
         name: importlib.import_module(f"{pipelines.__name__}.{name}").create_pipeline() for name in names
     }
-    default = [stage for name, stage in stages.items() if name not in APART]
+    default = [stage for name, stage in stages.items() if name not in pipelines.APART]
     return {"__default__": sum(default, Pipeline([]))} | stages

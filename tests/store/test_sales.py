@@ -1,3 +1,5 @@
+from datetime import timedelta
+
 import pytest
 from sqlalchemy import select
 
@@ -44,3 +46,15 @@ def test_stones_of_one_batch_are_sold_one_by_one(database):
         sales.record(database, ID, position, price, **QUOTED)
 
     assert [(row["position"], row["price"]) for row in rows(database)] == [(0, 5100.0), (2, 900.0)]
+
+
+def test_the_newest_sales_of_a_window_are_told_the_newest_first(database):
+    moments = [sales.record(database, ID, place, 100.0, **QUOTED).recorded_at for place in range(4)]
+    tick = timedelta(microseconds=1)
+
+    def positions(since, until, limit=10):
+        return [sale.position for sale in sales.recorded(database, since, until, limit)]
+
+    assert positions(moments[0], moments[3] + tick) == [3, 2, 1, 0]
+    assert positions(moments[1], moments[3]) == [2, 1]
+    assert positions(moments[0], moments[3] + tick, limit=2) == [3, 2]

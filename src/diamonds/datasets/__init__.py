@@ -5,8 +5,10 @@ from diamonds.datasets.champion import ChampionDataset, CurrentChampion
 from diamonds.datasets.files import FolderDataset
 from diamonds.datasets.history import HistoryDataset
 from diamonds.datasets.pricer import PricerDataset
+from diamonds.datasets.sales import SalesWindow, SalesWindowDataset
 from diamonds.datasets.stream import FeedDataset, StreamDataset
 from diamonds.datasets.studies import StudiesDataset
+from diamonds.datasets.traffic import TrafficWindow, TrafficWindowDataset
 
 __all__ = [
     "BentoModelDataset",
@@ -16,6 +18,10 @@ __all__ = [
     "FolderDataset",
     "HistoryDataset",
     "PricerDataset",
+    "SalesWindow",
+    "SalesWindowDataset",
     "StreamDataset",
     "StudiesDataset",
+    "TrafficWindow",
+    "TrafficWindowDataset",
 ]

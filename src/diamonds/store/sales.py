@@ -75,3 +75,11 @@ def mark_written(engine: Engine, name: str) -> None:
     """Enter that a file is there."""
     with Session(writing(engine)) as session, session.begin():
         session.execute(update(Sale).where(Sale.exported_to == name).values(exported_at=datetime.now(UTC)))
+
+
+def recorded(engine: Engine, since: datetime, until: datetime, limit: int) -> list[Sale]:
+    """At most `limit` sales that were recorded from `since` on and before `until`, the newest first."""
+    within = select(Sale).where(Sale.recorded_at >= since, Sale.recorded_at < until)
+    newest_first = within.order_by(Sale.recorded_at.desc(), Sale.request_id.desc(), Sale.position.desc())
+    with Session(engine) as session:
+        return list(session.scalars(newest_first.limit(limit)))

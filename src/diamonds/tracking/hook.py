@@ -15,7 +15,7 @@ from kedro.framework.hooks import hook_impl
 from kedro.pipeline import Pipeline
 
 from diamonds.config import read_settings
-from diamonds.pipelines.streaming import is_streaming
+from diamonds.pipelines import stands_apart
 from diamonds.store import history
 from diamonds.store.database import open_database
 from diamonds.tracking.entries import entries_of
@@ -42,13 +42,13 @@ class MlflowTracking:
     @hook_impl(trylast=True)
     def after_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline) -> None:
         """Hand over a run that succeeded."""
-        if not is_streaming(pipeline):  # those are no runs of the history
+        if not stands_apart(pipeline):  # those are no runs of the history
             track(run_params["run_id"])
 
     @hook_impl(trylast=True)
     def on_pipeline_error(self, run_params: dict[str, Any], pipeline: Pipeline) -> None:
         """Hand over a run that failed."""
-        if not is_streaming(pipeline):
+        if not stands_apart(pipeline):
             track(run_params["run_id"])
 
 

@@ -1,5 +1,5 @@
 """From a feed to what is learned from it."""
 
-from diamonds.pipelines.streaming.pipeline import NAME, create_pipeline, is_streaming
+from diamonds.pipelines.streaming.pipeline import create_pipeline
 
-__all__ = ["NAME", "create_pipeline", "is_streaming"]
+__all__ = ["create_pipeline"]

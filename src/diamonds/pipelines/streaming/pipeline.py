@@ -4,8 +4,6 @@ from kedro.pipeline import Node, Pipeline
 
 from diamonds.pipelines.streaming import nodes
 
-NAME = "streaming"
-
 
 def create_pipeline() -> Pipeline:
     """The batches of a feed are learned one by one to its end; then it is reported what was learned."""
@@ -14,11 +12,6 @@ def create_pipeline() -> Pipeline:
             Node(nodes.learn, inputs="feed", outputs="stream", name="learn"),
             Node(nodes.summarise, inputs="stream", outputs="stream_report", name="summarise"),
         ],
-        namespace=NAME,
+        namespace="streaming",
         prefix_datasets_with_namespace=False,
     )
-
-
-def is_streaming(pipeline: Pipeline) -> bool:
-    """Whether a run only learns from a feed: it trains nothing, and no history of training has it."""
-    return {node.namespace for node in pipeline.nodes} == {NAME}
