@@ -9,9 +9,11 @@ import urllib.request
 import pytest
 
 from browsing import Visit, chromium
+from diamonds.pipelines.monitoring import figure
 from diamonds.service.pages import Pages
 from diamonds.service.state import Serving
 from project import ROOT, STONE, serve, stop
+from reported import SOLD, leave, report
 
 AXE = ROOT / "tests/axe"
 #: Swagger UI comes with BentoML as it is: its headings skip levels and its JSON is coloured too faintly.
@@ -32,11 +34,14 @@ PAGES = {
     "/docs": "#swagger-ui .opblock",
     "/sign-in": "[type=password]",
     "/models": "main",
+    "/models#watched-title": ".monitoring_plot .main-svg",
     "/models/RUN": "main",
 }
 ROUTES = {route.path.partition("{")[0] for route in Pages(Serving(), dict).app().routes}
 #: Only those that there are.
-SHOWN = [path for path in PAGES if not path.startswith("/models") or path.replace("RUN", "") in ROUTES]
+SHOWN = [
+    path for path in PAGES if not path.startswith("/models") or path.partition("#")[0].replace("RUN", "") in ROUTES
+]
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +77,7 @@ def guarded(trained, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def names(served):
-    """A refused exchange that is in the log, and the newest run."""
+    """A refused exchange that is in the log, and the newest run; and a report on the champion is there."""
 
     def ask(path, body=None):
         data = None if body is None else json.dumps(body).encode()
@@ -85,6 +90,9 @@ def names(served):
     refused.value.close()
     while not (logged := ask("/traffic?status=422")["exchanges"]):
         pass  # the outbox has no event to wait for
+    champion = ask("/champion")
+    found = report(model=champion["name"], version=champion["version"], sales=SOLD)
+    leave(served.project.folder, found, drawn=figure.draw(found, 0.25).to_json())
     return {"ID": logged[0]["request_id"], "RUN": ask("/history?limit=1")["runs"][0]["id"]}
 
 

@@ -1,4 +1,4 @@
-"""What a run left on this machine: the figures that `kedro viz` shows too, and the rows that it refused."""
+"""What runs left on this machine: figures that `kedro viz` shows too, refused rows, and reports on the champion."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ import re
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+
+from pydantic import ValidationError
+
+from diamonds.drift import Report
 
 #: What may be part of a path: neither a separator nor a name that leads upwards.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
@@ -69,6 +73,15 @@ class RefusedRow:
     reason: str
 
 
+@dataclass(frozen=True)
+class Watched:
+    """The newest report on the champion: the run that left it, what it says, and whether its figure is there too."""
+
+    run_id: str
+    report: Report
+    is_drawn: bool
+
+
 def figure_file(data: Path, run_id: str, model: str, figure: str) -> Path | None:
     """The file of a figure; None where it is not on this machine, or is none of `FIGURES`.
 
@@ -88,6 +101,28 @@ def figure_file(data: Path, run_id: str, model: str, figure: str) -> Path | None
 def figures(data: Path, run_id: str, model: str) -> list[Figure]:
     """The figures of a model that are on this machine."""
     return [figure for name, figure in FIGURES.items() if figure_file(data, run_id, model, name)]
+
+
+def watched(data: Path) -> Watched | None:
+    """The newest report on a champion; None where none is on this machine, or it cannot be read."""
+    reports = (data / "08_reporting/monitoring_report.json").glob("*/monitoring_report.json")
+    newest = max(reports, default=None)
+    if newest is None or not NAME.fullmatch(newest.parent.name):
+        return None
+    try:
+        report = Report.model_validate_json(newest.read_bytes())
+    except (OSError, ValidationError):
+        return None
+    run_id = newest.parent.name
+    return Watched(run_id, report, watched_file(data, run_id) is not None)
+
+
+def watched_file(data: Path, run_id: str) -> Path | None:
+    """The file of the figure of a report; None where it is not on this machine."""
+    if not NAME.fullmatch(run_id):
+        return None
+    place = data / "08_reporting/monitoring_plot.json" / run_id / "monitoring_plot.json"
+    return place if place.is_file() else None
 
 
 def quarantined(data: Path, run_id: str) -> list[RefusedRow] | None:

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Engine
 
+from diamonds.drift import Report
+from diamonds.service import artefacts
 from diamonds.service.champion import LoadedChampion
 from diamonds.service.weaknesses import weaknesses
-from diamonds.service.wording import MEASURES, known
+from diamonds.service.wording import MEASURES, known, part
 from diamonds.store import history as memory
 
 #: The model that knows nothing: whoever does not beat it is no use.
 FLOOR = "median"
 CONFIDENCE = 0.9
+#: So many of the features that moved most are told of.
+MOST_MOVED = 5
 UNSHOWN = "The models cannot be shown like this"
 Run = Mapping[str, Any]
 
@@ -30,8 +35,14 @@ class ModelsQuery(BaseModel):
     promoted: str | None = Field(None, description="where a promotion leads back to the page")
 
 
-def values(engine: Engine, query: ModelsQuery, serving: LoadedChampion | None) -> dict[str, Any]:
+def values(engine: Engine, query: ModelsQuery, serving: LoadedChampion | None, data: Path) -> dict[str, Any]:
     """What the template names.
+
+    Args:
+        engine: The database.
+        query: How much is asked for.
+        serving: The champion that this worker has loaded.
+        data: The folder where runs of this machine leave their data.
 
     Raises:
         SQLAlchemyError: The database is away.
@@ -44,7 +55,8 @@ def values(engine: Engine, query: ModelsQuery, serving: LoadedChampion | None) -
     known_values = {"runs": runs, "more": more, "limit": query.limit, "measures": MEASURES, "floor": FLOOR}
     known_values |= {"judged": judged[0] if judged else None, "changes": changes(runs), "course": course(judged)}
     known_values |= {"promotions": promotions, "former": former(promotions), "promoted": query.promoted is not None}
-    return known_values | {"present": present} | (_champion(engine, present, serving) if present else {})
+    known_values |= {"present": present, **(_watched(data, present) if present else {})}
+    return known_values | (_champion(engine, present, serving) if present else {})
 
 
 def _champion(engine: Engine, present: memory.Champion, serving: LoadedChampion | None) -> dict[str, Any]:
@@ -62,6 +74,23 @@ def _champion(engine: Engine, present: memory.Champion, serving: LoadedChampion 
         "is_serving": is_serving,
         "ranges": serving.pricer.summary.ranges if serving and is_serving else None,
     }
+
+
+def _watched(data: Path, present: memory.Champion) -> dict[str, Any]:
+    """The newest report on this machine, where it is of the champion, and what it says of the features."""
+    watched = artefacts.watched(data)
+    if watched is None or (watched.report.model, watched.report.version) != (present.name, present.version):
+        return {"watched": None}
+    return {"watched": watched, "moved": moved(watched.report)}
+
+
+def moved(report: Report) -> list[dict[str, Any]]:
+    """Of the features that enough stones tell, those that moved most, each with its part of the one that moved most."""
+    told = {name: its.psi for name, its in report.features.items() if its.psi is not None}
+    ranked = sorted(told, key=lambda name: -told[name])[:MOST_MOVED]
+    return [
+        {"feature": name, "its": report.features[name], "part": part(told[name], told[ranked[0]])} for name in ranked
+    ]
 
 
 def confidence_of(run: Run) -> float:

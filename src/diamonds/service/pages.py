@@ -66,6 +66,7 @@ class Pages:
                 Route("/models", self.models),
                 Route("/models/promote", self.promote, methods=["GET", "POST"]),
                 Route("/models/{run_id:str}", self.run),
+                Route("/models/watched/{run_id:str}.json", self.watched),
                 Route("/models/{run_id:str}/{model:str}/{figure:str}.json", self.figure),
                 Route("/docs", self.docs),
                 Route("/docs.json", self._documents.document),
@@ -95,7 +96,8 @@ class Pages:
         known = self._rights(request) | {"readiness": self._serving.readiness()}
 
         def made(engine: Engine) -> Response:
-            return self._page(request, "models.html", "Models", **known, **models_page.values(engine, asked, champion))
+            shown = models_page.values(engine, asked, champion, DATA)
+            return self._page(request, "models.html", "Models", **known, **shown)
 
         return await self._reading.read("history", made)
 
@@ -110,7 +112,13 @@ class Pages:
 
     def figure(self, request: Request) -> Response:
         """A figure that a run drew, as `kedro viz` shows it."""
-        place = artefacts.figure_file(DATA, **request.path_params)
+        return self._file(artefacts.figure_file(DATA, **request.path_params))
+
+    def watched(self, request: Request) -> Response:
+        """The figure of a report on the champion."""
+        return self._file(artefacts.watched_file(DATA, **request.path_params))
+
+    def _file(self, place: Path | None) -> Response:
         if place is None:
             raise RefusedError(404, title="There is no such figure on this machine")
         return FileResponse(place, headers={"X-Content-Type-Options": "nosniff", **plotly.FOR_GOOD})

@@ -33,6 +33,13 @@ MEASURES = {
 }
 
 
+#: What describes a stone, as people are told of it.
+FEATURES = {
+    "carat": "Weight, ct", "cut": "Cut", "color": "Color", "clarity": "Clarity", "depth": "Depth, %",
+    "table": "Table, %", "x": "Length, mm", "y": "Width, mm", "z": "Height, mm",
+}  # fmt: skip
+
+
 def money(dollars: object) -> str:
     """Dollars, with cents where they are few.
 
@@ -149,6 +156,15 @@ def segment(name: str, kind: str) -> str:
     return f"stones of {name.replace('-', ' to ')} ct"
 
 
+def feature(name: str) -> str:
+    """What describes a stone.
+
+    >>> feature("x")
+    'Length, mm'
+    """
+    return FEATURES.get(name, name)
+
+
 def part(value: object, of: object) -> int:
     """How long a bar is, in percent of the longest; nothing where either is not known.
 
@@ -165,5 +181,5 @@ def known(value: object) -> TypeGuard[float]:
 
 FILTERS: dict[str, Callable[..., Any]] = {
     "money": money, "percent": percent, "count_of": count, "metric": metric, "moment": moment, "minute": minute,
-    "took": duration, "size": size, "plain": plain, "part": part,
+    "took": duration, "feature": feature, "size": size, "plain": plain, "part": part,
 }  # fmt: skip

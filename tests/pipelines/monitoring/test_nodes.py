@@ -123,7 +123,7 @@ def test_the_figure_has_a_bar_a_feature_and_the_error_day_by_day_where_any_were_
     assert list(bars.y) == [its["psi"] for its in quiet["features"].values()]
     assert [color == "#d62728" for color in bars.marker.color] == [its["moved"] for its in quiet["features"].values()]
     assert (list(live.x), list(live.y)) == (["2026-11-20", "2026-11-21"], pytest.approx([0.2, 0.0]))
-    assert list(holdout.y) == [0.057, 0.057]
+    assert (list(holdout.x), list(holdout.y)) == (["2026-11-19T12:00:00", "2026-11-21T12:00:00"], [0.057, 0.057])
 
 
 def test_a_figure_of_nothing_is_drawn_too(champion, classic):

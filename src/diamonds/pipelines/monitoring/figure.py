@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime, time, timedelta
 
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
@@ -10,6 +11,8 @@ from plotly.subplots import make_subplots
 from diamonds.drift import FeatureDrift, Report
 
 BLUE, RED, GRAY = "#1f77b4", "#d62728", "#6b7280"
+MILLISECONDS, MOST_TICKS = 86_400_000, 8
+HALF_A_DAY = timedelta(hours=12)
 DOTTED = {"color": GRAY, "width": 1, "dash": "dot"}
 
 
@@ -29,7 +32,7 @@ def draw(report: Report, psi: float) -> go.Figure:
         for trace in _days(report):
             figure.add_trace(trace, row=2, col=1)
         figure.update_yaxes(tickformat=".1%", rangemode="tozero", row=2, col=1)
-        figure.update_xaxes(type="date", tickformat="%b %-d", row=2, col=1)
+        figure.update_xaxes(type="date", tickformat="%b %-d", dtick=_apart(report) * MILLISECONDS, row=2, col=1)
     figure.update_yaxes(rangemode="tozero", row=1, col=1)
     return figure.update_layout(
         template="plotly_white",
@@ -74,7 +77,8 @@ def _days(report: Report) -> Iterator[go.Scatter]:
         name="live",
     )
     if "mape" in report.sales.holdout:
-        ends = [days[0].day.isoformat(), days[-1].day.isoformat()]
+        first, last = (datetime.combine(each.day, time()) for each in (days[0], days[-1]))
+        ends = [(first - HALF_A_DAY).isoformat(), (last + HALF_A_DAY).isoformat()]
         expected = [report.sales.holdout["mape"]] * 2
         yield go.Scatter(
             x=ends,
@@ -84,3 +88,9 @@ def _days(report: Report) -> Iterator[go.Scatter]:
             hovertemplate="holdout: %{y:.1%}<extra></extra>",
             name="holdout",
         )
+
+
+def _apart(report: Report) -> int:
+    """How many days are between two ticks."""
+    days = report.sales.days
+    return 1 + (days[-1].day - days[0].day).days // MOST_TICKS

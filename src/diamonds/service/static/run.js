@@ -1,4 +1,4 @@
-// The figures of a run, as `kedro viz` has them, in the colors of the page; each is loaded when it comes into view.
+// The figures of a run, and of a report on the champion, as `kedro viz` has them, in the colors of the page; each is loaded when it comes into view.
 import {color, draw, layout} from "./figures.js";
 import {NAMES} from "./numbers.js";
 
@@ -10,6 +10,13 @@ function lines(data) {
     const isBest = trace.y[0] === best;
     return {...trace, opacity: isBest ? 1 : 0.55, line: {color: color(isBest ? "one" : "third"), width: isBest ? 3 : 1}};
   });
+}
+
+// As `pipelines/monitoring/figure.py` paints the bars of features that moved.
+const MOVED = "#d62728";
+
+function lined() {
+  return {gridcolor: color("line"), linecolor: color("edge"), zerolinecolor: color("edge"), automargin: true};
 }
 
 const DRESSES = {
@@ -32,6 +39,19 @@ const DRESSES = {
   search_importances: (data) => ({
     data: data.map((trace) => ({...trace, marker: {color: color("one")}, text: [...(trace.x ?? [])].map((share) => `${Math.round(share * 100)}%`), hovertemplate: "%{y}: %{x:.0%}<extra></extra>"})),
     ours: {height: 340, margin: {l: 56, r: 40, t: 16, b: 48}, xaxis: {title: {text: "share of the differences"}, tickformat: ".0%", nticks: 5}, yaxis: {title: {text: ""}}},
+  }),
+  // The bars of features that moved are in the second color; below them, where any were sold, the error by day.
+  monitoring_plot: (data, made) => ({
+    data: data.map((trace) => {
+      if (trace.type === "bar") return {...trace, x: trace.x.map((name) => NAMES[name] ?? name), marker: {color: trace.marker.color.map((its) => color(its === MOVED ? "other" : "one"))}};
+      if (trace.line?.dash) return {...trace, x: trace.x.map((name) => NAMES[name] ?? name), line: {...trace.line, color: color("quiet"), width: 1.5}};
+      return {...trace, line: {color: color("one")}, marker: {color: color("one")}};
+    }),
+    ours: {
+      height: made.yaxis2 ? 560 : 320, margin: {l: 56, r: 16, t: 32, b: 64},
+      annotations: (made.annotations ?? []).map((each) => ({...each, font: {size: 13, color: color("quiet")}})),
+      ...(made.yaxis2 && {xaxis2: {...made.xaxis2, ...lined()}, yaxis2: {...made.yaxis2, ...lined()}}),
+    },
   }),
   search_parallel_coordinates: (data, made) => ({
     data: lines(data),
