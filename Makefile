@@ -9,6 +9,7 @@ PAGE_PORT := 3001
 export BENTOML_DO_NOT_TRACK := True
 
 .PHONY: help setup train serve viz stream test check format bento bench screenshots bench-quote bench-service bench-similar bench-traffic bench-training bench-streaming bench-pages lock
+.PHONY: help setup train serve viz stream test check format docs docs-serve bento bench bench-quote bench-service bench-similar bench-traffic bench-training bench-streaming bench-pages lock
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-15s %s\n", $$1, $$2}'
@@ -55,6 +56,12 @@ check: setup ## Check format, lint, types and layers
 format: setup ## Format the code and mend what lint can mend
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
+
+docs: setup ## Build the documentation as a site, its reference from the code: build/site
+	$(BIN)/mkdocs build --strict
+
+docs-serve: setup ## Show the documentation at http://127.0.0.1:8000, and anew as it is written
+	$(BIN)/mkdocs serve --strict --dev-addr 127.0.0.1:8000
 
 # Where the Bento finds its own requirements: those of the service, each at the version of the lock.
 bento: setup ## Build a Bento of the service and the champion: build/diamonds.bento, and unpacked build/bento

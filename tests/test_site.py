@@ -1,0 +1,251 @@
+"""The documentation as a site: it builds, asks nobody, and its reference names all that there is."""
+
+import html
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from diamonds import models
+from diamonds.config import Settings
+from diamonds.pipelines.evaluation.nodes import Promotion
+from diamonds.store.tables import Base
+from diamonds.streams import learners
+from diamonds.streams.spec import FeedSpec
+from documented import all_commands, commands, titled
+from links import BROUGHT, lead
+from navigation import complete
+from project import ROOT, memory
+from reference import cards
+
+TUTORIAL = ROOT / "docs/tutorials/own-model.md"
+#: What a browser loads by itself.
+LOADED = re.compile(
+    r"""<(?:script|img|link|iframe)[^>]+(?:src|href)=["']?((?:https?:)?//[^"'\s>]+)|url\(["']?(https?:[^)]+)"""
+)
+
+
+@pytest.fixture(scope="module")
+def site(small_trained_once, tmp_path_factory):
+    """The pages by their address, built as `make docs` does, beside a project that has a champion."""
+    folder = tmp_path_factory.mktemp("site")
+    words = [
+        sys.executable,
+        "-m",
+        "mkdocs",
+        "build",
+        "--strict",
+        "--config-file",
+        ROOT / "mkdocs.yml",
+        "--site-dir",
+        folder,
+    ]
+    built = subprocess.run(
+        words,
+        cwd=small_trained_once.folder,
+        env=small_trained_once.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert built.returncode == 0, built.stderr
+    return {
+        path.relative_to(folder).as_posix(): path.read_text()
+        for path in folder.rglob("*")
+        if path.suffix in {".html", ".css"}
+    }
+
+
+@pytest.fixture(scope="module")
+def document(small_trained_once):
+    """The service's description of itself, from a process of its own: BentoML imports the service there."""
+    code = """
+import json
+from diamonds.service import openapi
+from diamonds.service.api import Diamonds
+from diamonds.service.doors import DOORS
+print(json.dumps(openapi.document(Diamonds.apis.values(), DOORS)))
+"""
+    return json.loads(small_trained_once.run_cold("python", "-c", code).stdout)
+
+
+def _codes(page):
+    """What stands as code in the first column of tables."""
+    return {html.unescape(each) for each in re.findall(r"<tr>\s*<td><code>(.*?)</code>", page)}
+
+
+def _section(page, name):
+    """A page from this heading to the next of its kind."""
+    return re.split(r"<h2", page.split(f'<h2 id="{name}"')[1])[0]
+
+
+def test_no_page_loads_anything_from_elsewhere(site):
+    assert {name: found for name, text in site.items() if (found := LOADED.findall(text))} == {}
+    assert [name for name, text in site.items() if 'class="mermaid"' in text] == []
+
+
+def test_every_page_of_the_docs_is_on_the_site(site):
+    pages = {path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")} | BROUGHT.keys()
+    expected = {re.sub(r"README\.html$", "index.html", page.replace(".md", ".html")) for page in pages}
+
+    assert expected - site.keys() == set()
+
+
+def test_the_reference_names_every_route_and_no_other(site, document):
+    named = re.findall(r'<h2 id="(?:get|post)-[a-z-]*">(GET|POST) (\S+?)<', site["reference/routes.html"])
+
+    assert sorted((method.lower(), path) for method, path in named) == sorted(
+        (method, path) for path, operations in document["paths"].items() for method in operations
+    )
+
+
+def test_the_reference_shows_every_object_with_its_fields(site, document):
+    page = site["reference/routes.html"]
+    fields = {field for schema in document["components"]["schemas"].values() for field in schema.get("properties", {})}
+
+    assert [name for name in document["components"]["schemas"] if f'<h3 id="{name.lower()}">' not in page] == []
+    assert fields - _codes(page) == set()
+
+
+def test_the_reference_names_every_command_with_its_options_and_no_other(site):
+    page = site["reference/commands.html"]
+
+    for path, command in all_commands():
+        shown = _section(page, path.replace(" ", "-"))
+        assert f"Usage: {path}" in html.unescape(re.sub(r"<[^>]+>", "", shown))
+        assert [
+            each.opts[0] for each in command.params if each.param_type_name == "option" and each.opts[0] not in shown
+        ] == []
+    assert re.findall(r'<h2 id="[a-z-]+">(diamonds.*?)<', page) == [path for path, _ in sorted_commands()]
+
+
+def sorted_commands():
+    return sorted(all_commands(), key=lambda each: each[0].split())
+
+
+def test_the_reference_names_every_variable_and_no_other(site):
+    assert _codes(site["reference/environment.html"]) == {f"DIAMONDS_{name.upper()}" for name in Settings.model_fields}
+
+
+def test_the_reference_names_every_table_and_column_and_no_other(site):
+    page = site["reference/tables.html"]
+
+    assert set(re.findall(r'<h2 id="([a-z_]+)"', page)) == set(Base.metadata.tables)
+    for name, table in Base.metadata.tables.items():
+        assert _codes(_section(page, name)) == {column.name for column in table.columns}, name
+
+
+def test_what_a_column_means_is_read_from_its_comment(site):
+    page = _section(site["reference/tables.html"], "training_run")
+
+    assert re.search(r"<code>outcome</code>.*?running, succeeded, failed or interrupted</td>", page, re.DOTALL)
+
+
+def test_the_reference_names_every_dataset_and_no_other(site):
+    catalog = yaml.safe_load((ROOT / "conf/base/catalog.yml").read_text())
+
+    assert _codes(site["reference/datasets.html"]) == set(catalog)
+
+
+def test_the_reference_names_every_parameter_and_no_other(site):
+    page = site["reference/parameters.html"]
+    files = sorted((ROOT / "conf/base").glob("parameters_*.yml"))
+    entries = {name: entry for path in files for name, entry in yaml.safe_load(path.read_text()).items()}
+
+    assert set(re.findall(r'<h2 id="(\w+)"', page)) == {*entries, "feeds", "learners"}
+    for name in entries.keys() - {"models"}:
+        assert _codes(_section(page, name)) == set(entries[name]), name
+    assert _codes(_section(page, "models")) == {
+        field for name in models.available() for field in models.get(name).Params.model_fields
+    }
+    assert _codes(_section(page, "feeds")) >= set(FeedSpec.model_fields)
+    assert set(re.findall(r'<h3 id="\w+"><code>(\w+)<', _section(page, "learners"))) == set(learners.available())
+
+
+def test_the_reference_says_what_a_parameter_may_be_and_what_it_is_set_to(site):
+    cells = re.search(r"<td><code>sure</code></td>(.*?)</tr>", site["reference/parameters.html"], re.DOTALL).group(1)
+
+    assert re.findall(r"<td>(.*?)</td>", cells) == [
+        "number, more than 0.5, less than 1", "required", "<code>0.95</code>",
+        "The share of bootstrap resamples of the holdout in which it must be.",
+    ]  # fmt: skip
+    assert Promotion.model_fields["sure"].is_required()
+
+
+def test_the_model_card_shows_the_champion_that_there_is(site, small_trained_once):
+    _, champion = memory(small_trained_once)
+    page = site["model-card.html"]
+
+    assert f"The champion is <code>{champion.name}</code>, version <code>{champion.version}</code>" in page
+    assert f"${champion.metrics['overall']['mae']:,.2f}" in page
+
+
+def test_without_a_champion_the_model_card_says_so(tmp_path, monkeypatch):
+    monkeypatch.setenv("DIAMONDS_DATABASE_URL", f"sqlite:///{tmp_path}/none.db")
+
+    assert cards.champion().startswith("No champion was known where this page was built.")
+    assert not (tmp_path / "none.db").exists()
+
+
+def test_a_page_that_the_navigation_does_not_name_is_put_among_the_how_tos(tmp_path):
+    (tmp_path / "adr").mkdir()
+    for name in ("bento.md", "new.md", "adr/README.md", "adr/0001-layers.md"):
+        (tmp_path / name).write_text("# A page\n")
+
+    nav = complete([{"How-to": ["bento.md"]}, {"Explanation": ["explanation.md"]}], tmp_path)
+
+    assert nav == [
+        {"How-to": ["bento.md", "new.md"]},
+        {"Explanation": ["explanation.md", {"Decisions": ["adr/README.md", "adr/0001-layers.md"]}]},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("link", "led"),
+    [
+        ("[a](../bento.md)", "[a](../bento.md)"),
+        ("[a](../../CONTRIBUTING.md#to-add-a-model)", "[a](../project/contributing.md#to-add-a-model)"),
+        ("[a](../adr/)", "[a](../adr/README.md)"),
+        ("[a](../../deploy/Dockerfile)", "a (`deploy/Dockerfile`)"),
+        ("[a](https://example.com/x)", "[a](https://example.com/x)"),
+    ],
+)
+def test_a_link_leads_to_where_its_page_is_on_the_site(link, led):
+    assert lead(link, "how-to/fresh-data.md") == led
+
+
+def test_the_model_of_the_tutorial_is_trained_and_competes(small_trained):
+    blocks = titled(TUTORIAL)
+    (file,) = (place for place in blocks if place.endswith(".py"))
+    (small_trained.folder / file).write_text(blocks[file])
+    with (small_trained.folder / "conf/base/parameters_models.yml").open("a") as entries:
+        entries.write(blocks["conf/base/parameters_models.yml"])
+
+    said = [small_trained.succeed(*words) for words in commands(TUTORIAL.read_text())]
+
+    runs, _ = memory(small_trained)
+    alone, together = runs[1]["models"], runs[0]["models"]
+    assert len(said) == 4
+    assert [model["name"] for model in alone] == ["neighbours"]
+    assert alone[0]["parameters"] == {"stones": 6}
+    assert {model["name"] for model in together} == {*models.available(), "neighbours"}
+    assert re.search(r"neighbours +\$[0-9,.]+", said[1])
+    maes = {model["name"]: model["metrics"]["overall"]["mae"] for model in together}
+    assert maes["neighbours"] < maes["median"] / 4
+
+
+@pytest.mark.parametrize("page", ["how-to/fresh-data.md", "how-to/rollback.md"])
+def test_the_commands_of_a_how_to_do_as_they_are_told(small_trained, page):
+    for words in commands((ROOT / "docs" / page).read_text()):
+        assert small_trained.succeed(*words) or words[0] == "kedro"
+
+
+def test_the_feed_of_the_how_to_is_one():
+    entries = yaml.safe_load(titled(ROOT / "docs/how-to/new-feed.md")["conf/base/streams.yml"])
+
+    (spec,) = (FeedSpec(name=name, **entry) for name, entry in entries.items())
+
+    assert list(learners.build(spec)) == ["prices"]
