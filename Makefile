@@ -8,8 +8,7 @@ PAGE_PORT := 3001
 # What BentoML would otherwise report to its makers at each start.
 export BENTOML_DO_NOT_TRACK := True
 
-.PHONY: help setup train serve viz stream test check format bento bench screenshots bench-quote bench-service bench-similar bench-traffic bench-training bench-streaming bench-pages lock
-.PHONY: help setup train serve viz stream test check format docs docs-serve bento bench bench-quote bench-service bench-similar bench-traffic bench-training bench-streaming bench-pages lock
+.PHONY: help setup train serve viz stream test check format docs docs-serve bento bench screenshots bench-quote bench-service bench-similar bench-traffic bench-training bench-streaming bench-pages lock
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-15s %s\n", $$1, $$2}'

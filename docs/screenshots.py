@@ -15,7 +15,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -48,11 +48,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="screenshots-") as name, ExitStack() as running:
         project = given.project or trained(Path(name) / "project")
         environment = os.environ | {"BENTOML_HOME": f"{project}/bentoml", "BENTOML_DO_NOT_TRACK": "True"}
-        start = [BIN / "bentoml", "serve", "--host", "127.0.0.1", "--port", str(SERVICE)]
+        start: list[Path | str] = [BIN / "bentoml", "serve", "--host", "127.0.0.1", "--port", str(SERVICE)]
         running.enter_context(started(start, project, environment, f"http://127.0.0.1:{SERVICE}/readyz"))
-        feed = [BIN / "diamonds", "feed", "promotions", "--port", str(FEED), "--rows", "5000"]
+        feed: list[Path | str] = [BIN / "diamonds", "feed", "promotions", "--port", str(FEED), "--rows", "5000"]
         running.enter_context(started(feed, project, environment, f"http://127.0.0.1:{FEED}/livez"))
-        stream = [BIN / "diamonds", "stream", "promotions", "--url", f"http://127.0.0.1:{FEED}"]
+        stream: list[Path | str] = [BIN / "diamonds", "stream", "promotions", "--url", f"http://127.0.0.1:{FEED}"]
         stream += ["--port", str(STREAM), "--service", f"http://127.0.0.1:{SERVICE}"]
         running.enter_context(started(stream, project, environment, f"http://127.0.0.1:{STREAM}/livez"))
         running.enter_context(being_asked(f"http://127.0.0.1:{SERVICE}"))
@@ -84,7 +84,7 @@ def trained(project: Path) -> Path:
 
 
 @contextmanager
-def started(command: list[Path | str], folder: Path, environment: dict[str, str], ready: str) -> Iterator[None]:
+def started(command: Sequence[Path | str], folder: Path, environment: dict[str, str], ready: str) -> Iterator[None]:
     """Run a server while it is needed, once it answers at this address.
 
     Raises:
@@ -119,7 +119,7 @@ def being_asked(service: str) -> Iterator[None]:
         chance = random.Random(1)  # noqa: S311 - nothing here is secret
         with httpx.Client(base_url=service) as caller:
             while not ends.wait(chance.expovariate(8)):
-                stone = {name: chance.choice(grades) for name, grades in GRADES.items()}
+                stone: dict[str, str | float] = {name: chance.choice(grades) for name, grades in GRADES.items()}
                 stone |= {"carat": round(chance.lognormvariate(-0.4, 0.5), 2)} if chance.random() > 0.06 else {}  # noqa: PLR2004
                 caller.post(chance.choice(["/predict", "/predict", "/explain", "/similar"]), json=stone)
 

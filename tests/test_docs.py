@@ -3,6 +3,7 @@
 import doctest
 import json
 import re
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ import yaml
 from diamonds.cli import cli
 from diamonds.config import Settings
 from diamonds.store.tables import Base
+from diamonds.streams.spec import feed
+from documented import addresses, ask, commands, misnamed
 from project import ROOT, SHARE_TRAINED
 
 PAGES = [
@@ -34,6 +37,14 @@ def test_every_command_is_named_and_every_named_one_exists():
     assert named == set(cli.commands)
 
 
+def test_every_call_of_diamonds_names_commands_and_options_that_exist():
+    assert misnamed("a `diamonds nothing` and `diamonds history --nothing`") == [
+        "diamonds nothing",
+        "diamonds history --nothing",
+    ]
+    assert misnamed(TEXT) == []
+
+
 def test_every_variable_is_named_and_every_named_one_exists():
     known = {f"DIAMONDS_{name.upper()}" for name in Settings.model_fields}
 
@@ -45,6 +56,56 @@ def test_every_route_of_the_api_is_named():
 
     assert routes
     assert [route for route in routes if route not in TEXT] == []
+
+
+def test_every_address_that_is_named_exists(served):
+    served_pages = set(re.findall(r'Route\("(/[^"]*)"', (ROOT / "src/diamonds/service/pages.py").read_text()))
+    known = {*_json_of(f"{served.url}/docs.json")["paths"], *served_pages, feed(ROOT, "promotions").path}
+
+    assert {_placed(address) for address in addresses(TEXT)} - {_placed(address) for address in known} == set()
+
+
+def _placed(address):
+    """The address whatever its parameters are called."""
+    return re.sub(r"\{\w+(:\w+)?\}", "{}", address)
+
+
+def _json_of(url):
+    with urllib.request.urlopen(url, timeout=30) as answer:  # noqa: S310 - our own loopback address
+        return json.load(answer)
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/tutorials/first-price.md"])
+def test_what_a_page_asks_of_the_service_is_answered_as_it_says(served, page):
+    text = (ROOT / page).read_text()
+    shown = re.findall(r'"(\w+)": ?', text.split("""SI2"}'\n""")[1].split("…")[0])
+
+    answers = [ask(words, served.url) for words in commands(text)]
+
+    assert answers
+    assert set(answers[0]) == set(shown)
+    assert answers[0]["assumed"] == ["depth", "table", "x", "y", "z"]
+
+
+def test_every_parameter_that_is_named_by_its_path_exists():
+    files = (ROOT / "conf/base").glob("parameters_*.yml")
+    known = {name: entry for path in files for name, entry in yaml.safe_load(path.read_text()).items()}
+    named = re.findall(rf"[`=]((?:{'|'.join(known)})(?:\.\w+)+)", TEXT)
+
+    assert named
+    assert [path for path in named if not _leads_somewhere(known, path.split("."))] == []
+
+
+def _leads_somewhere(entries, path):
+    return path[0] in entries and (not path[1:] or _leads_somewhere(entries[path[0]] or {}, path[1:]))
+
+
+def test_every_table_that_a_query_asks_exists():
+    queries = "\n".join(re.findall(r"```sql\n(.*?)```", TEXT, re.DOTALL))
+    asked = set(re.findall(r"\b(?:FROM|JOIN) (\w+)", queries))
+
+    assert asked
+    assert asked - set(Base.metadata.tables) == set()
 
 
 def test_every_parameter_is_explained_where_it_is_set():
@@ -68,7 +129,7 @@ def test_every_link_inside_leads_somewhere():
 
 
 def test_the_readme_is_about_five_hundred_words_and_shows_a_picture():
-    assert 400 <= len(README.split()) <= 650
+    assert 400 <= len(README.split()) <= 560
     assert re.search(r"!\[.+\]\(docs/images/.+\.png\)", README)
 
 

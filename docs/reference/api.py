@@ -15,7 +15,7 @@ from reference.markdown import block, code, first_paragraph, table
 from reference.models import kind, meaning
 
 #: Longer examples are broken into lines.
-LINE = 100
+LINE = 75
 HEAD = """# Routes
 
 What `/docs.json` of the service says, written out. [The API](../api.md) explains it.
@@ -103,18 +103,15 @@ def _link(name: str) -> str:
     return f"[{name}](#{name.lower()})"
 
 
-def _json(value: Any) -> str:  # noqa: ANN401 - any JSON
+def _json(value: Any, depth: int = 0) -> str:  # noqa: ANN401 - any JSON
     """In one line, or where that is long, a line for each of what is in it."""
     text = json.dumps(value, ensure_ascii=False)
-    if len(text) <= LINE:
+    if len(text) + depth <= LINE or not isinstance(value, dict | list):
         return text
-    inner = [json.dumps(each, ensure_ascii=False) for each in value]
-    if isinstance(value, list):
-        return "[\n  " + ",\n  ".join(inner) + "\n]"
-    return (
-        "{\n  "
-        + ",\n  ".join(
-            f"{name}: {json.dumps(value[key], ensure_ascii=False)}" for name, key in zip(inner, value, strict=True)
-        )
-        + "\n}"
+    inner = (
+        [f"{json.dumps(name)}: {_json(each, depth + 2)}" for name, each in value.items()]
+        if isinstance(value, dict)
+        else [_json(each, depth + 2) for each in value]
     )
+    between = "\n" + " " * depth
+    return text[0] + ",".join(f"{between}  {each}" for each in inner) + between + text[-1]
