@@ -1,28 +1,20 @@
 """All pages, judged by axe-core in a real browser: whom they keep out, what they complain of, whom they ask."""
 
 import json
-import os
 import shutil
-import subprocess
 import urllib.request
 
 import pytest
 
-from browsing import Visit, chromium
+from browsing import JUDGED, Visit, axe_script, chromium
 from diamonds.pipelines.monitoring import figure
 from diamonds.service.pages import Pages
 from diamonds.service.state import Serving
-from project import ROOT, STONE, serve, stop
+from project import STONE, serve, stop
 from reported import SOLD, leave, report
 
-AXE = ROOT / "tests/axe"
 #: Swagger UI comes with BentoML as it is: its headings skip levels and its JSON is coloured too faintly.
 NOT_OURS = {"/docs": ["#swagger-ui"]}
-#: Violations as lines: the rule, how many elements and the first of them.
-JUDGED = """async (exclude) => {
-  const found = await axe.run({exclude: exclude.map((each) => [each])});
-  return found.violations.map((each) => `${each.id} (${each.nodes.length}): ${each.nodes[0].html.slice(0, 200)}`);
-}"""
 #: Each page by its address, and what is there once it is whole; RUN and ID are those of a run and of an exchange.
 PAGES = {
     "/": "#stone",
@@ -46,15 +38,7 @@ SHOWN = [
 
 @pytest.fixture(scope="module")
 def axe():
-    """The script that judges, from npm: no address of a registry is in its lock."""
-    npm = shutil.which("npm")
-    if npm is None:
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)("no npm: install Node.js")
-    script = AXE / "node_modules/axe-core/axe.min.js"
-    if not script.exists():
-        done = subprocess.run([npm, "ci", "--ignore-scripts"], cwd=AXE, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-    return script.read_text()
+    return axe_script()
 
 
 @pytest.fixture(scope="module")

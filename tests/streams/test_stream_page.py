@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import expect
 from sqlalchemy import text
 
-from browsing import Visit, chromium, require_quiet_and_at_home
+from browsing import JUDGED, Visit, axe_script, chromium, require_quiet_and_at_home
 from diamonds.config import Settings
 from diamonds.store.database import migrate, open_database
 from diamonds.streams.feeding.generators import employees
@@ -498,3 +498,18 @@ def test_a_slope_has_the_same_digits_in_its_table_and_beside_its_drawing(look):
     assert [float(slope.replace("−", "-")) for slope in slopes] == [
         pytest.approx(tables[place]["terms"][0]["estimate"], abs=0.001) for place in (0, 3, 4)
     ]
+
+
+def test_the_page_keeps_nobody_out_light_or_dark_wide_or_narrow(look):
+    seen = look(reduced_motion="reduce")
+    seen.page.locator("[data-chart] .main-svg").first.wait_for()
+    seen.page.evaluate(axe_script())
+
+    found = {}
+    for width in (1280, 390):
+        seen.page.set_viewport_size({"width": width, "height": 900})
+        for scheme in ("light", "dark"):
+            seen.page.emulate_media(color_scheme=scheme)
+            found[width, scheme] = seen.page.evaluate(JUDGED, [])
+
+    assert {where: what for where, what in found.items() if what} == {}
