@@ -7,9 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from benchmarks.kills import inconsistencies
 from diamonds.moments import written
 from diamonds.retraining import Present, fresh, last_whole_run
-from project import Project, break_model, memory
+from project import Project, break_model, memory, serve, stop
 
 RUN = {
     "id": "r1", "outcome": "succeeded", "selection": {}, "code_version": "abc", "code_hash": "h1",
@@ -213,3 +214,38 @@ def test_outside_of_a_project_nothing_is_made(tmp_path, small_trained_once):
 
     assert (done.returncode, list(tmp_path.iterdir())) == (1, [])
     assert done.stderr == f"diamonds: there is no project in {tmp_path}: run this where `kedro run` is run\n"
+
+
+#: What a retraining says when its data is checked, a search has ended, it has judged, and it has entered the champion.
+STAGES = ("held out", "cross-validated MAE is", "The challenger wins", "Promoted:")
+
+
+def test_whenever_it_is_killed_all_that_is_left_is_whole_and_serves_and_the_next_run_succeeds(small_trained):
+    """`make bench-kills` does the same at random instants."""
+    entries = small_trained.folder / "conf/base/parameters_models.yml"
+    entries.write_text(entries.read_text().replace("n_estimators: 60", "n_estimators: 120"))
+    (run,), _ = memory(small_trained)
+    small_trained.succeed("diamonds", "champion", "set", "median", run["id"], "--reason", "easy to beat")
+    _, first = memory(small_trained)
+
+    champions = []
+    for stage in STAGES:
+        with small_trained.start("diamonds", "retrain", "--if-fresh") as run:
+            assert any(stage in line for line in run.stderr)
+            run.kill()
+        assert inconsistencies(small_trained.folder) == []
+        champions.append(memory(small_trained)[1])
+
+    assert outcomes(small_trained) == [*["interrupted"] * 4, "succeeded"]
+    assert champions[:3] == [first] * 3
+    assert champions[3].version == memory(small_trained)[0][0]["id"]
+    latest = small_trained.folder / "bentoml/models/diamonds/latest"
+    assert latest.read_text() == f"median-{first.version}-{first.promotion_id}".casefold()
+    small_trained.succeed("kedro", "run", "--pipelines=training")
+    mended = small_trained.succeed("diamonds", "retrain", "--if-fresh")
+    assert f"the run {champions[3].version} was interrupted; " in mended
+    assert "the model store does not have the champion yet" in mended
+    assert latest.read_text() == f"xgboost-{champions[3].version}-{champions[3].promotion_id}".casefold()
+    assert memory(small_trained)[1] == champions[3]
+    assert inconsistencies(small_trained.folder) == []
+    stop(serve(small_trained))
