@@ -331,7 +331,7 @@ def test_traffic_goes_to_postgresql_where_the_url_says_so(trained, postgresql_ur
     refused = trained.run("bentoml", "serve", "--port", "1", **environment)
     assert refused.returncode != 0
     assert "run `diamonds migrate`" in refused.stderr + refused.stdout
-    assert trained.succeed("diamonds", "migrate", **environment) == "Migrated from nothing to 0005.\n"
+    assert trained.succeed("diamonds", "migrate", **environment) == "Migrated from nothing to 0007.\n"
 
     running = serve(trained, **environment)
     _, quote = post(running, "/predict", MEASURED)
