@@ -2,14 +2,14 @@
 
     python -m benchmarks.pages [--project DIR] [--rows N] [--runs N] [--times N] [--json FILE]
 
-Each page is opened in a Chromium of its own profile, on SQLite and on a PostgreSQL of our own: the seconds from its
-first byte to its load event, with all that it draws by then, and the bytes of its HTML, style sheets and our scripts
-(Plotly and Swagger UI are not ours). The exit status is 1 where a page fails; a bar that is not reached is only said.
+Each page is opened by Chromium as by somebody who was never here, on SQLite and on a PostgreSQL of our own: the seconds
+from its first byte to its load event and until its last figure is drawn, and the bytes of its HTML, style sheets and
+our scripts (Plotly and Swagger UI are not ours). The exit status is 1 where a page fails; a bar that is not reached is
+only said.
 """
 
 import argparse
 import json
-import shutil
 import sys
 import tempfile
 import time
@@ -20,9 +20,9 @@ from itertools import islice
 from pathlib import Path
 from statistics import median
 
-from playwright.sync_api import Browser, Response, sync_playwright
 from sqlalchemy import Engine, insert, select
 
+from benchmarks.chromium import Chromium, running_chromium
 from benchmarks.service import champions
 from benchmarks.service.report import machine
 from benchmarks.service.servers import end_in_order_on_signals
@@ -34,7 +34,8 @@ from diamonds.store import partitions, traffic
 from diamonds.store.database import open_database
 from diamonds.store.tables import TrainedModel, TrainingRun
 
-#: Each page by its address, and its last figure, where it has any; ID and RUN are those of an exchange and of a run.
+#: Each page by its address, and its last figure, where it begins with any (those of a run are drawn as they come into
+#: view); ID and RUN are those of an exchange and of a run.
 PAGES = {
     "/": "",
     "/?carat=1.1&cut=Ideal&color=H&clarity=SI2": "#around .main-svg",
@@ -42,20 +43,22 @@ PAGES = {
     "/traffic?span=day": "#latency .main-svg",
     "/traffic?status=503&path=/similar": "#latency .main-svg",
     "/traffic/ID": "",
-    "/models": "",
+    "/models": "#course .main-svg",
     "/models/RUN": "",
     "/docs": "#swagger-ui .opblock",
 }
 MOST_SECONDS, MOST_KB = 1.0, 150.0
 DAYS, AT_ONCE = 30, 5_000
 NOT_OURS = ("/static/plotly-", "/static/swagger-ui")
-#: Milliseconds to the first byte, to the load event, and until this element is there.
-MOMENTS = """(last) => new Promise((resolve) => {
+#: Once the load event is over and this element is there: the status, milliseconds to the first byte, to the load event
+#: and to this moment, and the bytes of the page and of all that it loaded, by address.
+MOMENTS = """new Promise((resolve) => {
   const look = () => {
     const [page] = performance.getEntriesByType("navigation");
-    const isWhole = page.loadEventEnd && (!last || document.querySelector(last));
-    if (isWhole) resolve([page.responseStart, page.loadEventEnd, Math.max(page.loadEventEnd, performance.now())]);
-    else setTimeout(look, 10);
+    const isWhole = page.loadEventEnd && (!LAST || page.responseStatus >= 400 || document.querySelector(LAST));
+    if (!isWhole) return setTimeout(look, 10);
+    const bytes = [page, ...performance.getEntriesByType("resource")].map((each) => [each.name, each.decodedBodySize]);
+    resolve([page.responseStatus, page.responseStart, page.loadEventEnd, performance.now(), bytes]);
   };
   look();
 })"""
@@ -121,13 +124,11 @@ def measure(site: Site, project: Path, given: argparse.Namespace) -> Findings:
         began = time.monotonic()
         exchange = fill(engine, given.rows)
         findings.add(f"{given.rows:,} exchanges recorded", time.monotonic() - began, "s")
-    with site.serving() as server, sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+    with site.serving() as server, running_chromium() as browser:
         for page, last in PAGES.items():
             address = page.replace("ID", exchange).replace("RUN", run)
             openings = [opened(browser, f"http://127.0.0.1:{server.port}{address}", last) for _ in range(given.times)]
             say(findings, page, openings)
-        browser.close()
     print(findings.table(), flush=True)
     return findings
 
@@ -143,30 +144,23 @@ def say(findings: Findings, page: str, openings: list[Opening]) -> None:
         median(getattr(each, name) for each in openings) / 1000 for name in ("first_ms", "load_ms", "whole_ms")
     )
     size = max(each.size for each in openings) / 1000
-    findings.add(f"{page}: from first byte to load event", load / MOST_SECONDS, "of 1 s", most=1)
+    findings.add(f"{page}: from first byte until it is whole", whole / MOST_SECONDS, "of 1 s", most=1)
     if PAGES[page]:
-        findings.add(f"{page}: from first byte until its figures are drawn", whole, "s")
+        findings.add(f"{page}: from first byte to its load event", load, "s")
     findings.add(f"{page}: until its first byte", first, "s")
     findings.add(f"{page}: HTML, CSS and own scripts", size / MOST_KB, "of 150 KB", most=1)
 
 
-def opened(browser: Browser, url: str, last: str) -> Opening:
-    """Open a page as somebody does who was never here."""
-    context = browser.new_context()
-    page, came = context.new_page(), list[Response]()
-    page.on("response", lambda answer: came.append(answer))  # noqa: PLW0108 - Playwright marks the function
-    answer = page.goto(url, wait_until="load")
-    assert answer is not None
-    first, loaded, whole = page.evaluate(MOMENTS, last if answer.ok else "")
-    ours = [each for each in came if each.url == url or is_ours(each)]
-    size = sum(len(each.body()) for each in ours if each.ok)
-    context.close()
-    return Opening(answer.status, first, loaded - first, whole - first, size)
+def opened(browser: Chromium, url: str, last: str) -> Opening:
+    """Open a page."""
+    status, first, loaded, whole, bytes_of = browser.visit(url, MOMENTS.replace("LAST", json.dumps(last)))
+    size = sum(size for address, size in bytes_of if address == url or is_ours(address))
+    return Opening(status, first, loaded - first, whole - first, size)
 
 
-def is_ours(answer: Response) -> bool:
-    """Whether an answer is a style sheet or a script that the project brings itself."""
-    return answer.url.endswith((".css", ".js")) and not any(name in answer.url for name in NOT_OURS)
+def is_ours(address: str) -> bool:
+    """Whether this is a style sheet or a script that the project brings itself."""
+    return address.endswith((".css", ".js")) and not any(name in address for name in NOT_OURS)
 
 
 def remember(engine: Engine, project: Path, runs: int) -> str:

@@ -78,6 +78,22 @@ def test_a_link_to_a_stone_prices_it_when_it_is_opened(visit):
     assert shared == {"carat": ["1.1"], "cut": ["Ideal"], "color": ["H"], "clarity": ["SI2"], "x": ["6.6"]}
 
 
+def test_the_page_and_the_price_do_not_wait_for_the_script_that_draws(browser, served):
+    kept = []
+    visit = Visit(browser, "about:blank")
+    visit.page.route("**/static/plotly-*", lambda route: kept.append(route))  # noqa: PLW0108 - Playwright marks it
+
+    visit.page.goto(served.url + "/" + STONE, wait_until="load")
+
+    expect(visit.page.locator("#price")).to_have_text(dollars(ask(served.url, "/predict", FOUR_CS)["price"]))
+    assert [route.request.url.rpartition("/")[2].partition("-")[0] for route in kept] == ["plotly"] * len(kept) != []
+    expect(visit.page.locator("#why .main-svg")).to_have_count(0)
+    for route in kept:
+        route.continue_()
+    expect(visit.page.locator("#why .main-svg").first).to_be_visible()
+    visit.close()
+
+
 def test_the_why_is_drawn_and_its_dollars_add_up_to_the_price(visit, served):
     reasons = ask(served.url, "/explain", FOUR_CS)
     page = visit(f"/{STONE}")

@@ -1,27 +1,19 @@
-// Figures by Plotly, in the colors of the page; the script comes with the first figure that is to be drawn.
+// Figures by Plotly, in the colors of the page.
 let loading = null;
 
 export function color(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 }
 
-function plotly() {
-  if (window.Plotly) return Promise.resolve(window.Plotly);
-  const place = document.querySelector("meta[name=plotly]")?.content;
+// As a module it keeps no page from being whole: browsers fetch it beside what can be read, and run it after that.
+export function plotly() {
+  const place = document.getElementById("plotly")?.href;
   if (!place) return Promise.reject(new Error("Figures are drawn by Plotly, which is not installed here."));
-  loading ??= whole().then(() => new Promise((resolve, reject) => {
-    const script = document.createElement("script");
-    script.src = place;
-    script.onload = () => resolve(window.Plotly);
-    script.onerror = () => { loading = null; reject(new Error("The script that draws figures has not come.")); };
-    document.head.append(script);
-  }));
+  loading ??= import(place).then(() => window.Plotly, () => {
+    loading = null;
+    throw new Error("The script that draws figures has not come.");
+  });
   return loading;
-}
-
-// The script is large: all that can be read is there first.
-function whole() {
-  return document.readyState === "complete" ? Promise.resolve() : new Promise((resolve) => { addEventListener("load", resolve, {once: true}); });
 }
 
 // What all figures have in common; `ours` says the rest.

@@ -1,14 +1,12 @@
 // The line charts, by Plotly: rows on a logarithmic axis, estimates with their 95 % bands.
+import {color, plotly} from "./figures.js";
+
 const MOST_POINTS = 400;
 const LEAST_MILLISECONDS = 1000;
 const SCORES = [
   ["accuracy", "predicted rightly", "good", "solid"], ["always_no_accuracy", "by always saying no", "third", "dot"],
   ["log_loss", "log loss", "fourth", "solid"], ["log_loss_linear", "log loss, straight line", "fourth", "dot"],
 ];
-
-function color(name) {
-  return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
-}
 
 // Powers of ten, and where these are few, what lies between; thousands apart.
 function ticks(from, to) {
@@ -74,6 +72,8 @@ export class Charts {
     this.drawnAt = 0;
     this.drawnRows = 0;
     this.timer = null;
+    this.library = null;
+    plotly().then((library) => { this.library = library; this.restyle(); }, (error) => this.say(error.message));
   }
 
   async load() {
@@ -112,15 +112,19 @@ export class Charts {
     }, Math.max(0, this.drawnAt + LEAST_MILLISECONDS - performance.now()));
   }
 
+  say(message) {
+    for (const chart of document.querySelectorAll("[data-chart]")) chart.textContent = message;
+  }
+
   draw() {
     const rows = this.points.at(-1)?.rows ?? 0;
-    if (!rows || rows === this.drawnRows) return;
+    if (!this.library || !rows || rows === this.drawnRows) return;
     this.drawnRows = rows;
     for (const chart of document.querySelectorAll("[data-chart]")) {
-      const drawn = window.Plotly ? traces(chart, this.points) : [];
+      const drawn = traces(chart, this.points);
       const isEmpty = !drawn.some((trace) => trace.y.some((value) => value !== null && value !== undefined));
       chart.classList.toggle("none", isEmpty);
-      if (!isEmpty) Plotly.react(chart, drawn, layout(chart, this.points), {displayModeBar: false, responsive: true});
+      if (!isEmpty) this.library.react(chart, drawn, layout(chart, this.points), {displayModeBar: false, responsive: true});
     }
   }
 }
