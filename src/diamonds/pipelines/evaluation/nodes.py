@@ -155,7 +155,8 @@ def _opposed(
     best: dict[str, Any], holdout: pd.DataFrame, champion: Pricer, promotion: Promotion, quoted: pd.DataFrame
 ) -> dict[str, Any]:
     """What the stones say between the best and the champion, where enough of them are new to both."""
-    unseen = ~stone_keys(holdout).isin(stone_keys(champion.stones)).to_numpy()
+    learned_from = pd.concat([stone_keys(block) for block in champion.stones.blocks()])
+    unseen = ~stone_keys(holdout).isin(learned_from).to_numpy()
     if unseen.sum() < min(FEWEST_STONES, len(holdout)):
         name = _named(best["model"], promotion, best[promotion.metric])
         return {"promote": False, "reason": f"{name} {_no_judges(champion, int(unseen.sum()))}"}

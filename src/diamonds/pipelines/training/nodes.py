@@ -14,6 +14,7 @@ from diamonds.pipelines.training.tuning import Tuning
 from diamonds.pricer import Pricer, TrainingSummary, dollars
 from diamonds.pricer.estimator import dump, restore
 from diamonds.schema import FEATURES
+from diamonds.stones import SortedStones
 
 
 class Calibration(BaseModel, extra="forbid"):
@@ -106,7 +107,7 @@ def calibrating(name: str) -> Callable[..., Pricer]:
             guessed_band=guessed,
             proportions=Proportions.of(train),
             summary=TrainingSummary.of(train, chosen["params"], data_report["data_fingerprint"]),
-            stones=train,
+            stones=SortedStones.of(train),
         )
 
     return calibrate
