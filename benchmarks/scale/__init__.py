@@ -1,0 +1,1 @@
+"""What more workers, more tuners, more memory and more machines bring, each held to its bar."""
