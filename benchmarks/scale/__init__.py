@@ -1,0 +1,1 @@
+"""How far the project goes as stones grow: what is taken of time and memory."""
