@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from diamonds.effects import Array
 from diamonds.errors import ConfigurationError
 from diamonds.schema import FEATURES
+from diamonds.stones import SortedStones
 
 if TYPE_CHECKING:
     from optuna import Trial
@@ -78,11 +79,12 @@ class SavedAsJson(ModelModule, Protocol):
 class ExplainedModule(ModelModule, Protocol):
     """A model that knows what each feature does to its prices; others are explained by `effects.sampling`."""
 
-    def explainer(self, estimator: Any, training: pd.DataFrame) -> Explainer | None:  # noqa: ANN401 - as fitted
+    def explainer(self, estimator: Any, training: SortedStones) -> Explainer | None:  # noqa: ANN401 - as fitted
         """What takes stones to their contributions, which add up to what the fitted estimator computes.
 
-        Called once for each pricer, with the features of its training stones: what does not depend on the stones that
-        are explained is computed here. None where the estimator is not of this module's making.
+        Called once for each pricer, with its training stones, which may be more than fit into a frame: what does not
+        depend on the stones that are explained is computed here. None where the estimator is not of this module's
+        making.
         """
 
 

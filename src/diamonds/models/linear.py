@@ -25,6 +25,7 @@ from diamonds.features import (
 )
 from diamonds.models import Quick
 from diamonds.schema import FEATURES, GRADES
+from diamonds.stones import SortedStones
 
 #: Beyond it no price can be written.
 MOST_LOG = 700.0
@@ -122,7 +123,7 @@ def _any_stone(columns: tuple[str, ...]) -> pd.DataFrame:
     return pd.DataFrame([{column: GRADES[column][0] if column in GRADES else 1.0 for column in columns}])
 
 
-def explainer(estimator: Any, training: pd.DataFrame) -> Explainer | None:  # noqa: ANN401 - scikit-learn ships no types
+def explainer(estimator: Any, training: SortedStones) -> Explainer | None:  # noqa: ANN401 - scikit-learn ships no types
     """Exact effects: what a column adds to the log price beyond what it adds to that of a mean training stone.
 
     Source: Lundberg and Lee, "A unified approach to interpreting model predictions", NeurIPS 2017, corollary 1.
@@ -134,7 +135,7 @@ def explainer(estimator: Any, training: pd.DataFrame) -> Explainer | None:  # no
     shares = one_hot_shares(design.transformers[-1][2])
     if len(shares) != len(regression.coef_):
         return None
-    mean = design.transform(training).mean(axis=0)
+    mean = sum(design.transform(block).sum(axis=0) for block in training.blocks()) / len(training)
     base = float(regression.intercept_ + mean @ regression.coef_)
     return partial(_contributions, design, mean, base, regression.coef_[:, np.newaxis] * shares)
 

@@ -29,6 +29,7 @@ from diamonds.features import (
 )
 from diamonds.models import Quick
 from diamonds.schema import FEATURES
+from diamonds.stones import SortedStones
 from diamonds.trees import Tree, Trees
 
 if TYPE_CHECKING:
@@ -160,7 +161,7 @@ def _has_settled(errors: dict[int, float], done: int) -> bool:
     return bool(before) and min(errors.values()) > (1 - LEAST_GAIN) * min(before)
 
 
-def explainer(estimator: Any, training: pd.DataFrame) -> Explainer | None:  # noqa: ANN401, ARG001 - trees know their own
+def explainer(estimator: Any, training: SortedStones) -> Explainer | None:  # noqa: ANN401, ARG001 - trees know their own
     """Exact effects by TreeSHAP: the Shapley values of the trees, against the stones that they have learned from.
 
     Source: Lundberg et al., "From local explanations to global understanding with explainable AI for trees", Nature

@@ -17,6 +17,7 @@ from diamonds.features import only_four_cs
 from diamonds.metrics import Tally, segments
 from diamonds.pricer import Pricer
 from diamonds.schema import CARAT_BAND_NAMES, GRADES, frame_hash
+from diamonds.stones import SortedStones
 
 #: What is counted in each block: the kind of a segment, and its name.
 Segment = tuple[str, str]
@@ -29,7 +30,9 @@ def evaluate(pricer: Pricer, holdout: Blocks) -> tuple[dict[str, Any], Blocks]:
     Raises:
         ModelError: The model computes something that is no number.
     """
-    asked = replace(pricer, stones=pricer.stones.head(0))  # what it has learned from need not go to each worker
+    asked = replace(
+        pricer, stones=SortedStones.of(pricer.stones.head(0))
+    )  # what it has learned from need not go to each worker
     quoted: Blocks = holdout.map(partial(_quoted, asked))
     pairs = list(zip(holdout.parts, quoted.parts, strict=True))
     tallies = reduce(_added, current().each(partial(_tallies, asked), pairs))

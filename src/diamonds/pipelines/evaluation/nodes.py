@@ -6,6 +6,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
 from diamonds.attempts import Failure, succeeded
@@ -176,12 +177,20 @@ def _opposed(
     best: dict[str, Any], holdout: pd.DataFrame, champion: Pricer, promotion: Promotion, quoted: pd.DataFrame
 ) -> dict[str, Any]:
     """What the stones say between the best and the champion, where enough of them are new to both."""
-    unseen = ~stone_keys(holdout).isin(stone_keys(champion.stones)).to_numpy()
+    unseen = ~_learned_from(champion, holdout)
     if unseen.sum() < min(FEWEST_STONES, len(holdout)):
         name = _named(best["model"], promotion, best[promotion.metric])
         return {"promote": False, "reason": f"{name} {_no_judges(champion, int(unseen.sum()))}"}
     judges = holdout[unseen]
     return _compare(best["model"], judges, _side_by_side(judges, quoted[unseen], champion), champion.name, promotion)
+
+
+def _learned_from(pricer: Pricer, stones: pd.DataFrame) -> NDArray[np.bool_]:
+    """Which of the stones a pricer has learned from, a block of its own at a time."""
+    keys, found = stone_keys(stones), np.zeros(len(stones), dtype=bool)
+    for block in pricer.stones.blocks():
+        found |= keys.isin(stone_keys(block)).to_numpy()
+    return found
 
 
 def _compare(

@@ -10,13 +10,14 @@ import pandas as pd
 from pydantic import BaseModel, Field
 
 from diamonds import models
-from diamonds.blocks import Blocks, Engine, some_of
+from diamonds.blocks import Blocks, Engine, current, some_of
 from diamonds.features import Proportions, only_four_cs, without_length
 from diamonds.intervals import ConformalBand
 from diamonds.pipelines.training.tuning import Tuning
 from diamonds.pricer import Pricer, TrainingSummary, dollars
 from diamonds.pricer.estimator import dump, restore
 from diamonds.schema import FEATURES
+from diamonds.stones import SortedStones
 
 logger = logging.getLogger(__name__)
 
@@ -132,10 +133,17 @@ def calibrating(name: str) -> Callable[..., Pricer]:
             guessed_band=guessed,
             proportions=Proportions.of(some),
             summary=_of_all(summary, module, train) if isinstance(train, Blocks) else summary,
-            stones=train.frame() if isinstance(train, Blocks) else train,
+            stones=_sorted(train),
         )
 
     return calibrate
+
+
+def _sorted(train: pd.DataFrame | Blocks) -> SortedStones:
+    """The training stones as a pricer keeps them; those in blocks are sorted on the disk."""
+    if isinstance(train, Blocks):
+        return SortedStones.from_blocks(train, current().new_folder())
+    return SortedStones.of(train)
 
 
 def _of_all(summary: TrainingSummary, module: models.ModelModule, train: Blocks) -> TrainingSummary:
