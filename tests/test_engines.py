@@ -274,6 +274,51 @@ def test_an_address_where_nobody_listens_is_refused_in_plain_words(cluster, ston
         cluster()
 
 
+@pytest.fixture
+def cluster_there(monkeypatch):
+    """A cluster that is there already, within this process."""
+    from distributed import LocalCluster
+
+    there = LocalCluster(
+        n_workers=1,
+        threads_per_worker=1,
+        processes=False,
+        protocol="tcp",
+        host="127.0.0.1",
+        dashboard_address="127.0.0.1:0",
+    )
+    monkeypatch.setenv("DIAMONDS_DASK_ADDRESS", there.scheduler_address)
+    yield there
+    there.close()
+
+
+def test_a_cluster_that_is_there_does_the_work_and_stays(cluster_there, cluster, stones):
+    cluster()
+
+    means = list(in_blocks(stones, 1000).each(lambda stones: float(stones["price"].mean())))
+
+    assert means == [stones["price"].iloc[first : first + 1000].mean() for first in (0, 1000, 2000)]
+    blocks.end()
+    assert len(cluster_there.scheduler.workers) == 1
+    assert cluster_there.status.name == "running"
+
+
+def test_a_cluster_without_workers_is_refused(cluster_there, cluster):
+    cluster_there.scale(0)
+    cluster_there.sync(cluster_there._correct_state)
+
+    with pytest.raises(WorkersError, match=r"the Dask cluster at tcp://127.0.0.1:\d+ has no workers: start some"):
+        cluster()
+
+
+def test_workers_that_do_not_see_the_blocks_are_refused(cluster_there, cluster, monkeypatch, tmp_path):
+    monkeypatch.setattr("diamonds.blocks.cluster._sees", lambda _place: False)
+
+    with pytest.raises(WorkersError, match=rf"do not see {tmp_path}.*: the project's folder must lie at the same path"):
+        cluster()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_what_a_killed_run_left_is_removed_by_the_next(tmp_path, stones):
     left = tmp_path / f".blocks-{os.uname().nodename}-999999999-0"
     left.mkdir()
