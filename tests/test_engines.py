@@ -240,6 +240,23 @@ def test_a_worker_that_is_killed_while_trees_grow_costs_time_and_no_tree(cluster
     assert grown[0].regressor_[-1].get_booster().num_boosted_rounds() == 150
 
 
+def test_as_many_workers_grow_the_same_trees_again(cluster, stones):
+    cluster()
+    module = models.get("xgboost")
+    params = module.Params(n_estimators=10, max_depth=4)
+
+    first, second = (module.fit_blocks(params, in_blocks(stones)) for _ in range(2))
+
+    assert first.regressor_[-1].get_booster().save_raw("json") == second.regressor_[-1].get_booster().save_raw("json")
+
+
+def test_trees_that_no_longer_grow_are_given_up_within_the_deadline(cluster, stones):
+    cluster(deadline=3)
+
+    with pytest.raises(WorkersError, match="XGBoost has grown no tree on Dask for 3 seconds, the engine's deadline"):
+        in_blocks(stones).boosted({}, 10, lambda _: time.sleep(600))
+
+
 def test_workers_that_finish_nothing_are_given_up_within_the_deadline(cluster, stones):
     cluster(deadline=1)
 

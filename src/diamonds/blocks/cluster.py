@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +17,7 @@ from diamonds.config import read_settings
 from diamonds.errors import ConfigurationError, WorkersError
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from distributed import Client, Future
     from xgboost import Booster
 
 logger = logging.getLogger(__name__)
@@ -24,8 +25,6 @@ logger = logging.getLogger(__name__)
 LOOPBACK = "127.0.0.1"
 #: Seconds that a cluster has to answer at all.
 PATIENCE = 15
-#: Seconds after the loss of a worker in which XGBoost may notice it itself.
-GRACE = 5
 #: How often trees are grown anew after the loss of a worker.
 AGAIN = 1
 
@@ -121,7 +120,9 @@ class OnDask:
             self._client.cancel(futures)
 
     def boosted(self, wanted: Boosting) -> Booster:
-        """By `xgboost.dask`; after the loss of a worker once more, with those that are left or come back.
+        """Each worker reads its share of the parts from its disk, and all agree on each split.
+
+        After the loss of a worker of a local cluster once more, with those that are left or come back.
 
         Raises:
             WorkersError: Workers were lost again, or no tree was grown within the deadline.
@@ -132,33 +133,49 @@ class OnDask:
             except _LostError as lost:
                 if again == AGAIN or self._cluster is None:
                     raise WorkersError(
-                        f"XGBoost stopped, for {lost}: see that the workers have memory enough, and run again"
+                        "XGBoost stopped, for a Dask worker was lost: see that the workers have memory enough, and run"
+                        " again"
                     ) from lost
-                logger.warning("XGBoost stopped, for %s; its trees are grown anew", lost)
+                logger.warning("XGBoost stopped, for a Dask worker was lost; its trees are grown anew")
                 self._client.restart(timeout=self._engine.deadline)
         raise AssertionError("unreachable")
 
     def _boosted(self, wanted: Boosting) -> Booster:
-        pulse = self.new_folder() / "pulse"
-        training = _Training(self._client, wanted, pulse, LOOPBACK if self._cluster else None)
-        before = set(self._addresses())
-        training.start()
-        began = time.monotonic()
-        while not training.done.wait(0.2):
-            if before - set(self._addresses()):
-                training.done.wait(GRACE)
-                raise _LostError("a Dask worker was lost")
-            last = max(began, pulse.stat().st_mtime - time.time() + time.monotonic() if pulse.exists() else began)
+        pulse, workers = self.new_folder() / "pulse", self._addresses()[: len(wanted.parts)]
+        host = LOOPBACK if self._cluster else _host_of(self._client.scheduler.address)
+        meeting = self._client.run_on_scheduler(_meeting, len(workers), host)
+        meeting["dmlc_timeout"] = round(self._engine.deadline)
+        shares = [wanted._replace(parts=wanted.parts[place :: len(workers)]) for place in range(len(workers))]
+        jobs = [
+            self._client.submit(_grow, share, meeting, pulse, workers=[worker], pure=False)
+            for share, worker in zip(shares, workers, strict=True)
+        ]
+        try:
+            self._wait(jobs, set(workers), pulse)
+            return next(booster for booster in self._client.gather(jobs) if booster is not None)
+        finally:
+            self._client.cancel(jobs, force=True)
+
+    def _wait(self, jobs: list[Future], workers: set[str], pulse: Path) -> None:
+        """Until all jobs are done; XGBoost itself may wait for a dead worker for ever."""
+        last_seen, last = None, time.monotonic()
+        while not (all(job.done() for job in jobs) or any(job.status == "error" for job in jobs)):
+            time.sleep(0.1)
+            if not workers <= set(self._addresses()):
+                raise _LostError
+            seen = pulse.stat().st_mtime_ns if pulse.exists() else None
+            if seen != last_seen:
+                last_seen, last = seen, time.monotonic()
             if time.monotonic() - last > self._engine.deadline:
                 raise WorkersError(
                     f"XGBoost has grown no tree on Dask for {self._engine.deadline:g} seconds, the engine's deadline:"
                     " a worker hangs, or engine.deadline is too short for so many stones"
                 )
-        if training.error is None:
-            return training.booster
-        if before - set(self._addresses()) or _tells_of_a_loss(training.error):
-            raise _LostError("a Dask worker was lost") from training.error
-        raise training.error
+        errors = [job.exception() for job in jobs if job.status == "error"]
+        if errors and (not workers <= set(self._addresses()) or any(map(_tells_of_a_loss, errors))):
+            raise _LostError from errors[0]
+        if errors:
+            raise errors[0]
 
     def close(self) -> None:
         """Send the workers home, where they are ours; remove the files."""
@@ -168,7 +185,9 @@ class OnDask:
         self._space.close()
 
     def _addresses(self) -> list[str]:
-        return list(self._client.scheduler_info(n_workers=-1)["workers"])
+        """Of all workers, in the order of their names."""
+        found = self._client.scheduler_info(n_workers=-1)["workers"]
+        return sorted(found, key=lambda address: str(found[address]["name"]))
 
     @contextmanager
     def _in_plain_words(self) -> Iterator[None]:
@@ -192,67 +211,50 @@ class OnDask:
 
 
 class _LostError(Exception):
-    """A worker is gone, and what XGBoost had grown with it."""
+    """A worker is gone, and with it what XGBoost had grown."""
 
 
-class _Training(threading.Thread):
-    """One call of `xgboost.dask.train`, which may never come back: so it is waited for, and left alone."""
+def _meeting(members: int, host: str) -> dict[str, Any]:
+    """Begins what XGBoost's processes find each other by; gives what each has to know of it."""
+    from xgboost.tracker import RabitTracker
 
-    def __init__(self, client: Client, wanted: Boosting, pulse: Path, host: str | None) -> None:
-        super().__init__(daemon=True, name="xgboost.dask")
-        self._client, self._wanted, self._pulse, self._host = client, wanted, pulse, host
-        self.done = threading.Event()
-        self.error: BaseException | None = None
-        self.booster: Any = None
-
-    def run(self) -> None:
-        """Train, and keep what comes out."""
-        try:
-            self.booster = self._train()
-        except BaseException as error:  # noqa: BLE001 - it is raised where it is waited for
-            self.error = error
-        finally:
-            self.done.set()
-
-    def _train(self) -> Booster:
-        from dask import delayed
-        from dask.array import concatenate, from_delayed
-        from distributed import wait
-        from xgboost import dask as xgboost_dask
-        from xgboost.collective import Config
-
-        params, rounds, columns, parts = self._wanted
-        read = [(part.rows, delayed(columns, nout=2)(part)) for part in parts]
-        width = columns(parts[0])[0].shape[1]
-        known = concatenate([from_delayed(data, (rows, width), dtype="float32") for rows, (data, _) in read])
-        labels = concatenate([from_delayed(label, (rows,), dtype="float64") for rows, (_, label) in read])
-        known, labels = self._client.persist([known, labels])  # lest their partitions differ
-        wait([known, labels])
-        binned = xgboost_dask.DaskQuantileDMatrix(self._client, known, labels)
-        params = {name: value for name, value in params.items() if name != "nthread"}  # as many as a worker has
-        params["verbosity"] = 0
-        found = xgboost_dask.train(
-            self._client,
-            params,
-            binned,
-            num_boost_round=rounds,
-            callbacks=[_pulse(self._pulse)],
-            coll_cfg=Config(tracker_host_ip=self._host),
-        )
-        return found["booster"]
+    tracker = RabitTracker(members, host_ip=host)
+    tracker.start()
+    threading.Thread(target=_until_it_ends, args=(tracker,), daemon=True).start()
+    return dict(tracker.worker_args())
 
 
-def _pulse(place: Path) -> Any:  # noqa: ANN401 - XGBoost ships no types
-    from xgboost.callback import TrainingCallback
+def _until_it_ends(tracker: Any) -> None:  # noqa: ANN401 - XGBoost ships no types
+    from xgboost.core import XGBoostError
 
-    class Pulse(TrainingCallback):  # type: ignore[misc] # it ships no types
-        """Leaves a sign of life after each tree."""
+    try:
+        tracker.wait_for()
+    except XGBoostError:
+        logger.debug("a member of XGBoost's was lost", exc_info=True)  # who waits for its trees says so
 
-        def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:  # noqa: ANN401, ARG002 - XGBoost's
-            place.touch()
-            return False
 
-    return Pulse()
+def _grow(wanted: Boosting, meeting: dict[str, Any], pulse: Path) -> Booster | None:
+    """A worker's part in growing trees; one of all gives them back."""
+    import xgboost
+    from distributed import get_worker
+    from xgboost import collective
+    from xgboost.dask import CommunicatorContext
+
+    from diamonds.blocks.external import Pulse, boosted
+
+    worker = get_worker()
+    params = wanted.params | {"nthread": worker.state.nthreads}
+    with (
+        tempfile.TemporaryDirectory(dir=worker.local_directory) as cache,
+        xgboost.config_context(verbosity=0),
+        CommunicatorContext(**meeting),
+    ):
+        booster = boosted(wanted._replace(params=params), Path(cache), Pulse(pulse))
+        return booster if collective.get_rank() == 0 else None
+
+
+def _host_of(address: str) -> str:
+    return address.rpartition("//")[2].rpartition(":")[0]
 
 
 def _sees(place: str) -> bool:

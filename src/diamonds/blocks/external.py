@@ -31,7 +31,23 @@ class _Reading(xgboost.DataIter):  # type: ignore[misc] # it ships no types
         self._next = 0
 
 
-def boosted(wanted: Boosting, cache: Path) -> xgboost.Booster:
-    """Grow trees over all parts, binned once into files in `cache` that are read for each level of each tree."""
+class Pulse(xgboost.callback.TrainingCallback):  # type: ignore[misc] # it ships no types
+    """Leaves a sign of life in a file after each tree."""
+
+    def __init__(self, place: Path) -> None:
+        """Name the file."""
+        self._place = place
+
+    def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:  # noqa: ANN401, ARG002 - XGBoost's own
+        """Touch it, and go on."""
+        self._place.touch()
+        return False
+
+
+def boosted(wanted: Boosting, cache: Path, *callbacks: xgboost.callback.TrainingCallback) -> xgboost.Booster:
+    """Grow trees over all parts, binned once into files in `cache` that are read for each level of each tree.
+
+    Within a communicator of XGBoost's, over the parts of all its members.
+    """
     binned = xgboost.ExtMemQuantileDMatrix(_Reading(wanted, cache), nthread=wanted.params.get("nthread"))
-    return xgboost.train(wanted.params, binned, num_boost_round=wanted.rounds)
+    return xgboost.train(wanted.params, binned, num_boost_round=wanted.rounds, callbacks=callbacks)
