@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 import psutil
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from diamonds import blocks, models
 from diamonds.blocks import Blocks, Engine
@@ -121,6 +123,41 @@ def test_a_file_that_cannot_be_used_is_refused_as_in_memory(engine, tmp_path, co
         nodes.read_files({"a.csv": tmp_path / "a.csv"}, engine)
 
     assert str(in_blocks.value).split(" in position")[0] == str(in_memory.value).split(" in position")[0]
+
+
+PIECES = [
+    "a",
+    '"',
+    ",",
+    "\n",
+    "\r\n",
+    "\r",
+    "1.5",
+    '""',
+    " ",
+    "é",
+    ",Ideal,",
+    '"Very\nGood",',
+    f"{GOOD}\n",
+    f"{GOOD}\r\n",
+]
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=60))
+def test_wherever_a_file_is_cut_its_rows_and_lines_are_those_of_the_whole(tmp_path_factory, pieces):
+    path = tmp_path_factory.mktemp("cut") / "a.csv"
+    path.write_bytes("".join([",".join(COLUMNS), "\n", *pieces]).encode())
+
+    assert rows_of(path, block_rows=1) == rows_of(path.read_bytes(), block_rows=1)
+
+
+def rows_of(content, block_rows):
+    """All rows as they are read, or that the file cannot be used."""
+    try:
+        rows, files = nodes.read_files({"a.csv": content}, Engine(block_rows=block_rows))
+    except DataError as error:
+        return str(error).split("(")[0]
+    return (rows.frame() if isinstance(rows, Blocks) else rows).to_dict("list"), files
 
 
 def test_stones_in_blocks_are_not_split_at_random(engine, stones):
