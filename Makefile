@@ -19,8 +19,8 @@ setup: .venv/ready ## Make the environment in .venv, from requirements.lock
 .venv/ready: pyproject.toml requirements.lock src/diamonds/_walk.c
 	python3 -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.lock uv
-	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint requirements.lock --editable '.[train,stream,dev,mlflow]' \
-	|| $(BIN)/pip install --quiet --constraint requirements.lock --editable '.[train,stream,dev,mlflow]'
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint requirements.lock --editable '.[train,stream,dask,dev,mlflow]' \
+	|| $(BIN)/pip install --quiet --constraint requirements.lock --editable '.[train,stream,dask,dev,mlflow]'
 	@touch $@
 
 train: setup ## Retrain: kedro run
@@ -104,7 +104,7 @@ screenshots: setup ## Take pictures of all pages into docs/images; five minutes
 # Both builds of XGBoost are pinned: pyproject.toml says which one a machine takes.
 lock: ## Choose versions anew
 	rm -rf build/lock && python3 -m venv build/lock && build/lock/bin/pip install --quiet uv
-	build/lock/bin/uv pip install --quiet --python build/lock/bin/python '.[train,stream,dev,mlflow]'
+	build/lock/bin/uv pip install --quiet --python build/lock/bin/python '.[train,stream,dask,dev,mlflow]'
 	{ build/lock/bin/uv pip freeze --python build/lock/bin/python --exclude-editable | grep -E '^[A-Za-z0-9_.-]+==' \
 	  | grep -vE '^(diamonds|xgboost(-cpu)?)=='; \
 	  build/lock/bin/python -c "import xgboost as x; print('xgboost==' + x.__version__); print('xgboost-cpu==' + x.__version__)"; } \

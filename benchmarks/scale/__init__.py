@@ -1,1 +1,1 @@
-"""What more workers, more tuners, more memory and more machines bring, each held to its bar."""
+"""How far the project goes as stones, workers, tuners and machines grow, and what that takes, each held to its bar."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from optuna import Trial
     from sklearn.base import RegressorMixin
 
+    from diamonds.blocks import Blocks
     from diamonds.effects import Explainer
 
 
@@ -52,6 +53,13 @@ class CrossValidatedModule(TunedModule, Protocol):
 
     def cross_validation(self, folds: Sequence[Fold]) -> CrossValidation:
         """What all trials of a search share, made once."""
+
+
+class BlockwiseModule(ModelModule, Protocol):
+    """A model that learns from stones beyond memory; the others learn from a sample of them."""
+
+    def fit_blocks(self, params: Any, train: Blocks) -> RegressorMixin:  # noqa: ANN401 - each model has its own Params
+        """What `build` makes, fitted to all training stones, of which only some blocks are in memory."""
 
 
 class SavedAsJson(ModelModule, Protocol):
@@ -143,6 +151,11 @@ def _fold_by_fold(module: ModelModule, folds: Sequence[Fold]) -> CrossValidation
         return sum(maes) / len(maes), params
 
     return validate
+
+
+def is_blockwise(module: ModelModule) -> TypeGuard[BlockwiseModule]:
+    """Whether the model learns from stones in blocks."""
+    return hasattr(module, "fit_blocks")
 
 
 def is_saved_as_json(module: ModelModule) -> TypeGuard[SavedAsJson]:
