@@ -17,6 +17,6 @@ class Sizes:
 
     rounds: int = 3
     seconds: float = 5
-    trials: int = 40
+    trials: int = 60
     searched: int = 20_000
     stones: int = 5_400_000
