@@ -8,7 +8,7 @@ PAGE_PORT := 3001
 # What BentoML would otherwise report to its makers at each start.
 export BENTOML_DO_NOT_TRACK := True
 
-.PHONY: help setup train serve viz stream test check format docs docs-serve bento bench screenshots bench-quote bench-service bench-similar bench-traffic bench-training bench-streaming bench-kills bench-pages lock
+.PHONY: help setup train serve viz stream test check format docs docs-serve bento bench screenshots bench-quote bench-service bench-similar bench-traffic bench-training bench-streaming bench-kills bench-pages bench-scale lock
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-15s %s\n", $$1, $$2}'
@@ -19,8 +19,8 @@ setup: .venv/ready ## Make the environment in .venv, from requirements.lock
 .venv/ready: pyproject.toml requirements.lock src/diamonds/_walk.c
 	python3 -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.lock uv
-	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint requirements.lock --editable '.[train,stream,dev,mlflow]' \
-	|| $(BIN)/pip install --quiet --constraint requirements.lock --editable '.[train,stream,dev,mlflow]'
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint requirements.lock --editable '.[train,stream,dask,dev,mlflow]' \
+	|| $(BIN)/pip install --quiet --constraint requirements.lock --editable '.[train,stream,dask,dev,mlflow]'
 	@touch $@
 
 train: setup ## Retrain: kedro run
@@ -71,7 +71,7 @@ bento: setup ## Build a Bento of the service and the champion: build/diamonds.be
 	$(BIN)/bentoml export diamonds:latest $(CURDIR)/build/diamonds.bento
 	@tar -xf build/diamonds.bento -C build/bento
 
-bench: bench-quote bench-similar bench-service bench-traffic bench-training bench-streaming bench-pages bench-kills ## Run all benchmarks
+bench: bench-quote bench-similar bench-service bench-traffic bench-training bench-streaming bench-pages bench-kills bench-scale ## Run all benchmarks
 
 bench-quote: setup ## How quickly stones are priced
 	$(BIN)/python benchmarks/quote.py
@@ -98,13 +98,16 @@ bench-pages: setup ## How soon pages are whole, and what they weigh, with a mill
 bench-kills: setup ## Whether a retraining can be killed at twenty random instants; five minutes
 	$(BIN)/python -m benchmarks.kills
 
+bench-scale: setup ## What more workers, tuners, memory and machines bring, up to 5.4 million stones; an hour and a half
+	$(BIN)/python -m benchmarks.scale
+
 screenshots: setup ## Take pictures of all pages into docs/images; five minutes
 	$(BIN)/python docs/screenshots.py
 
 # Both builds of XGBoost are pinned: pyproject.toml says which one a machine takes.
 lock: ## Choose versions anew
 	rm -rf build/lock && python3 -m venv build/lock && build/lock/bin/pip install --quiet uv
-	build/lock/bin/uv pip install --quiet --python build/lock/bin/python '.[train,stream,dev,mlflow]'
+	build/lock/bin/uv pip install --quiet --python build/lock/bin/python '.[train,stream,dask,dev,mlflow]'
 	{ build/lock/bin/uv pip freeze --python build/lock/bin/python --exclude-editable | grep -E '^[A-Za-z0-9_.-]+==' \
 	  | grep -vE '^(diamonds|xgboost(-cpu)?)=='; \
 	  build/lock/bin/python -c "import xgboost as x; print('xgboost==' + x.__version__); print('xgboost-cpu==' + x.__version__)"; } \

@@ -18,7 +18,6 @@ import pandas as pd
 
 from diamonds.config import Settings
 from diamonds.pricer import load
-from diamonds.schema import FEATURES
 from diamonds.store import history
 from diamonds.store.database import open_database
 
@@ -157,7 +156,7 @@ def read(version: Path) -> object:
 def price(folder: Path) -> object:
     """Price a stone with the pricer that lies there."""
     pricer = load(folder)
-    return pricer.price(pricer.stones[list(FEATURES)].head(1))
+    return pricer.price(pricer.stones.head(1))
 
 
 def memory(project: Path) -> tuple[list[dict[str, Any]], history.Champion | None, list[dict[str, Any]]]:

@@ -19,6 +19,7 @@ from diamonds.features import Proportions
 from diamonds.intervals import ConformalBand
 from diamonds.pricer import Pricer, TrainingSummary
 from diamonds.schema import FEATURES, REQUIRED, contradictions
+from diamonds.stones import SortedStones
 from diamonds.walk import Walk
 
 STONES = Path(__file__).parents[1] / "data/01_raw/appraisals/diamonds.csv"
@@ -40,14 +41,16 @@ def fitted(name: str, train: pd.DataFrame) -> Pricer:
     module = models.get(name)
     estimator = module.build(module.Params()).fit(train[list(FEATURES)], train["price"])
     band = ConformalBand(0.9, {"any": (0.9, 1.1)})
-    return Pricer(name, estimator, band, band, Proportions.of(train), TrainingSummary.of(train, {}, ""), train)
+    return Pricer(
+        name, estimator, band, band, Proportions.of(train), TrainingSummary.of(train, {}, ""), SortedStones.of(train)
+    )
 
 
 def by_numpy(pricer: Pricer) -> Callable[[Any], float]:
     """The quick way as it is where nothing is compiled."""
     quick = models.get(pricer.name).quick(pricer.estimator)
     with patch.object(Walk, "over", return_value=None):
-        quick.one(dict(pricer.stones[list(FEATURES)].iloc[0]))
+        quick.one(dict(pricer.stones.head(1).iloc[0]))
     return quick.one
 
 

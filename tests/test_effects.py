@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from diamonds.effects import Contributions, explanations, frame, importances, sampling
 from diamonds.schema import FEATURES
+from diamonds.stones import SortedStones
 from project import STONE
 
 NINE = len(FEATURES)
@@ -132,7 +133,7 @@ def interacting(stones):
 def test_sampled_effects_add_up_whatever_the_model(stones):
     asked = stones.iloc[100:130]
 
-    found = sampling(interacting, stones)(asked)
+    found = sampling(interacting, SortedStones.of(stones))(asked)
 
     assert np.allclose(found.base + found.effects.sum(axis=1), interacting(asked), rtol=0, atol=1e-12)
     assert found.effects.index.equals(asked.index)
@@ -144,7 +145,7 @@ def test_sampled_effects_of_two_features_are_their_exact_shapley_values(stones):
     asked = stones.iloc[[7]]
     few = stones.head(30)
 
-    found = sampling(interacting, few)(asked)
+    found = sampling(interacting, SortedStones.of(few))(asked)
 
     by_hand = [
         (asked["carat"].item() - few["carat"]) * (asked["y"].item() + few["y"]) / 2,
@@ -154,18 +155,18 @@ def test_sampled_effects_of_two_features_are_their_exact_shapley_values(stones):
 
 
 def test_a_stone_has_the_same_sampled_effects_in_any_company(stones):
-    explainer = sampling(interacting, stones)
+    explainer = sampling(interacting, SortedStones.of(stones))
 
     alone, among_others = explainer(stones.iloc[[45]]), explainer(stones.head(50))
 
     assert alone.effects.loc[45].equals(among_others.effects.loc[45])
-    assert sampling(interacting, stones)(stones.iloc[[45]]).effects.equals(alone.effects)
+    assert sampling(interacting, SortedStones.of(stones))(stones.iloc[[45]]).effects.equals(alone.effects)
 
 
 def test_the_background_is_as_heavy_as_the_training_stones(stones):
     """Any of six sets of stones: a plain draw of as many would miss some of them by 10 percent."""
     for training in (stones.iloc[first : first + 500] for first in range(0, 3000, 500)):
-        base = sampling(lambda each: each["carat"].to_numpy(), training)(stones.head(1)).base
+        base = sampling(lambda each: each["carat"].to_numpy(), SortedStones.of(training))(stones.head(1)).base
 
         assert base == pytest.approx(training["carat"].mean(), rel=0.02)
 
@@ -177,6 +178,6 @@ def test_no_call_of_the_model_grows_with_the_number_of_stones(stones):
         sizes.append(len(asked))
         return interacting(asked)
 
-    sampling(log_price, stones)(stones.head(200))
+    sampling(log_price, SortedStones.of(stones))(stones.head(200))
 
     assert sizes == [50, *[20 + 20 * 2 * 50 * 8] * 10]

@@ -13,6 +13,7 @@ from diamonds.features import NUMBERS, Proportions, only_four_cs
 from diamonds.intervals import ConformalBand
 from diamonds.pricer import Pricer, TrainingSummary, load, save
 from diamonds.schema import FEATURES, MEASUREMENTS, REQUIRED
+from diamonds.stones import SortedStones
 from project import STONE
 
 
@@ -21,7 +22,13 @@ def make(stones, estimator=None):
     estimator = estimator or module.build(module.Params()).fit(stones[list(FEATURES)], stones["price"])
     band, guessed_band = ConformalBand(0.9, {"any": (0.5, 2.0)}), ConformalBand(0.9, {"any": (0.25, 4.0)})
     return Pricer(
-        "linear", estimator, band, guessed_band, Proportions.of(stones), TrainingSummary.of(stones, {}, "f"), stones
+        "linear",
+        estimator,
+        band,
+        guessed_band,
+        Proportions.of(stones),
+        TrainingSummary.of(stones, {}, "f"),
+        SortedStones.of(stones),
     )
 
 
@@ -264,7 +271,7 @@ def test_a_missing_pricer_is_said_to_be_missing(tmp_path):
         load(tmp_path / "nowhere")
 
 
-@pytest.mark.parametrize("part", ["pricer.json", "stones.parquet", "estimator.json"])
+@pytest.mark.parametrize("part", ["pricer.json", "grades.json", "carats.npy", "numbers.npy", "estimator.json"])
 def test_a_changed_byte_is_refused_by_the_name_of_its_part(saved, part):
     content = bytearray((saved / part).read_bytes())
     content[len(content) // 2] ^= 1

@@ -5,6 +5,7 @@ import json
 import os
 import random
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -27,6 +28,7 @@ from diamonds.features import Proportions, on_log_price, ranks_and_shape
 from diamonds.intervals import ConformalBand
 from diamonds.pricer import Pricer, TrainingSummary, load, save
 from diamonds.schema import FEATURES, REQUIRED
+from diamonds.stones import SortedStones
 from project import STONE
 
 KEY, ANOTHER = "key of the jeweller", "key of somebody else"
@@ -45,7 +47,7 @@ def few(stones):
 def make(few, name, estimator):
     band = ConformalBand(0.9, {"any": (0.5, 2.0)})
     fitted = estimator.fit(few[list(FEATURES)], few["price"])
-    return Pricer(name, fitted, band, band, Proportions.of(few), TrainingSummary.of(few, {}, "f"), few)
+    return Pricer(name, fitted, band, band, Proportions.of(few), TrainingSummary.of(few, {}, "f"), SortedStones.of(few))
 
 
 def of_model(few, name, **params):
@@ -92,7 +94,7 @@ def manifest_of(folder):
 def forge(folder, **changes):
     """Change the manifest and make its hashes right again, as anybody can who has no key."""
     content = manifest_of(folder)
-    content["parts"] = {part: sha256((folder / part).read_bytes()) for part in content["parts"]}
+    content["parts"] = {part.name: sha256(part.read_bytes()) for part in parts_of(folder)}
     content |= changes
     content.pop("digest")
     write_manifest(folder, content | {"digest": sha256(json.dumps(content, indent=1, sort_keys=True).encode())})
@@ -109,10 +111,12 @@ def test_the_linear_model_is_saved_as_json_that_a_person_can_read(saved):
     document = json.loads((saved / "estimator.json").read_text())
 
     assert sorted(path.name for path in saved.iterdir()) == [
+        "carats.npy",
         "estimator.json",
+        "grades.json",
         "manifest.json",
+        "numbers.npy",
         "pricer.json",
-        "stones.parquet",
     ]
     assert (document["numbers"], document["columns"]) == (["carat", "x"], list(FEATURES))
     assert len(document["coefficients"]) == 4 + 6 + 7 + 2
@@ -262,7 +266,7 @@ MUTATORS = (
         (lambda text: text.replace(" ", "  ", 1), "its content would be written differently"),
         (lambda text: text.replace('"linear"', r'"\u006cinear"'), "its content would be written differently"),
         (lambda text: text.replace('"name"', '"name": "other",\n "name"'), "its content would be written differently"),
-        (lambda text: text.replace('"format": 2', '"format": 1'), "format 1 has no digest"),
+        (lambda text: text.replace('"format": 3', '"format": 1'), "format 1 has no digest"),
     ],
     ids=["a word", "a space", "an escape", "a name twice", "an older format"],
 )
@@ -274,13 +278,81 @@ def test_a_manifest_that_was_changed_is_refused(saved, change, problem):
         load(saved)
 
 
-def test_what_the_version_before_saved_is_still_loaded(saved_once, pricers, few, tmp_path):
+@pytest.mark.parametrize("number", [1, 2])
+def test_what_the_versions_before_saved_is_still_loaded(saved_once, pricers, few, number, tmp_path):
     old = shutil.copytree(saved_once / "tree", tmp_path / "old")
-    content = manifest_of(old)
-    del content["digest"]
-    (old / "manifest.json").write_text(json.dumps(content | {"format": 1}))
+    few.to_parquet(with_parquet(old) / "stones.parquet")
+    forge(old, format=number)
+    if number == 1:
+        write_manifest(old, {key: value for key, value in manifest_of(old).items() if key != "digest"})
 
-    assert_alike(load(old), pricers["tree"], few)
+    loaded = load(old)
+
+    assert_alike(loaded, pricers["tree"], few)
+    assert loaded.stones.frame().equals(pricers["tree"].stones.frame())
+    assert loaded.explain(few.head(3)) == pricers["tree"].explain(few.head(3))
+
+
+def with_parquet(folder):
+    """Make room for the stones as they were saved before they were sorted."""
+    for part in ("grades.json", "carats.npy", "numbers.npy"):
+        (folder / part).unlink()
+    return folder
+
+
+def parts_of(folder):
+    return [path for path in folder.iterdir() if path.name != "manifest.json"]
+
+
+def test_the_stones_of_a_loaded_pricer_are_mapped_and_stay_when_its_folder_goes(saved, pricers):
+    loaded = load(saved)
+    maps = Path("/proc/self/maps").read_text()
+    shutil.rmtree(saved)
+
+    assert f"{saved}/carats.npy" in maps
+    assert f"{saved}/numbers.npy" in maps
+    assert not loaded.stones.numbers.flags.writeable
+    assert loaded.stones.frame().equals(pricers["linear"].stones.frame())
+
+
+@pytest.mark.parametrize(
+    ("changed", "problem"),
+    [
+        (lambda numbers: numbers.astype("<f4"), "holds float32 of shape"),
+        (lambda numbers: numbers.astype(">f8"), "holds >f8 of shape"),
+        (lambda numbers: numbers[:-1], r"holds float64 of shape \(299, 6\), and not float64 of shape \(300, 6\)"),
+        (lambda numbers: numbers.T.copy(), r"holds float64 of shape \(6, 300\)"),
+        (np.asfortranarray, "row by row"),
+        (lambda numbers: numbers.astype(object), "holds object of shape"),
+    ],
+    ids=["float32", "big-endian", "a stone fewer", "transposed", "by columns", "pickled objects"],
+)
+def test_an_array_that_is_another_than_the_manifest_of_grades_says_is_refused(saved, changed, problem):
+    """Even under hashes that are right: no parser of NumPy's unpickles anything."""
+    np.save(saved / "numbers.npy", changed(np.load(saved / "numbers.npy")), allow_pickle=True)
+    forge(saved)
+
+    with pytest.raises(ArtefactError, match=rf"numbers.npy does not hold what it should: ValueError: .*{problem}"):
+        load(saved)
+
+
+@pytest.mark.parametrize(
+    ("changed", "problem"),
+    [
+        (lambda counted: counted[::-1], "not in the order"),
+        (lambda counted: [counted[0], *counted], "not in the order"),
+        (lambda counted: [[*counted[0][:3], 0], *counted[1:]], "greater than 0"),
+        (lambda counted: [["Odd", *counted[0][1:]], *counted[1:]], "Input should be 'Fair'"),
+    ],
+    ids=["backwards", "twice", "of no stone", "a grade that there is not"],
+)
+def test_grades_that_no_sorted_stones_have_are_refused(saved, changed, problem):
+    counted = json.loads((saved / "grades.json").read_text())
+    (saved / "grades.json").write_text(json.dumps(changed(counted)))
+    forge(saved)
+
+    with pytest.raises(ArtefactError, match=rf"(?s)grades.json does not hold what it should: .*{problem}"):
+        load(saved)
 
 
 def test_a_pricer_that_was_saved_before_it_learned_what_agrees_goes_by_gross_contradictions(saved, pricers):
@@ -368,7 +440,9 @@ def test_what_is_no_regressor_is_refused(saved_once, tmp_path):
     ("name", "part"),
     [
         ("linear", "pricer.json"),
-        ("linear", "stones.parquet"),
+        ("linear", "grades.json"),
+        ("linear", "carats.npy"),
+        ("linear", "numbers.npy"),
         ("linear", "estimator.json"),
         ("tree", "estimator.skops"),
     ],

@@ -19,6 +19,7 @@ from diamonds.features import Proportions
 from diamonds.intervals import ConformalBand
 from diamonds.pricer import Pricer, TrainingSummary, save
 from diamonds.schema import FEATURES
+from diamonds.stones import SortedStones
 from diamonds.store import history
 from diamonds.store.database import open_database
 
@@ -97,5 +98,5 @@ def median_pricer(stones: pd.DataFrame) -> Pricer:
         guessed_band=band,
         proportions=Proportions.of(stones),
         summary=TrainingSummary.of(stones, {}, "perturbed"),
-        stones=stones,
+        stones=SortedStones.of(stones),
     )

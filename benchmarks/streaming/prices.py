@@ -21,6 +21,7 @@ from diamonds.features import Proportions
 from diamonds.intervals import ConformalBand
 from diamonds.pricer import Pricer, TrainingSummary
 from diamonds.schema import FEATURES, contradictions
+from diamonds.stones import SortedStones
 from diamonds.streams.learners.market_index import MarketIndex, Params
 from diamonds.streams.learners.price import PriceModel
 from diamonds.streams.science.level import Level
@@ -168,7 +169,16 @@ def _champion(name: str, params: dict[str, Any], train: pd.DataFrame) -> Pricer:
     module = models.get(name)
     estimator = module.build(module.Params(**params)).fit(train[list(FEATURES)], train["price"])
     band = ConformalBand(0.9, {"any": (0.9, 1.1)})
-    return Pricer(name, estimator, band, band, Proportions.of(train), TrainingSummary.of(train, {}, ""), train, "1")
+    return Pricer(
+        name,
+        estimator,
+        band,
+        band,
+        Proportions.of(train),
+        TrainingSummary.of(train, {}, ""),
+        SortedStones.of(train),
+        "1",
+    )
 
 
 def _indexed(champion: Pricer, rows: Rows) -> tuple[list[float], list[float], list[float]]:

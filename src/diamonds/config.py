@@ -49,6 +49,12 @@ def _http_address(url: str | None) -> str | None:
     return url
 
 
+def _scheduler_address(address: str | None) -> str | None:
+    if address is not None and not re.fullmatch(r"((tcp|tls)://)?[^\s/]+:\d{1,5}", address):
+        raise ValueError(f"must be the address of a Dask scheduler, as tcp://127.0.0.1:8786 is, not {address!r}")
+    return address
+
+
 def _names(listed: object) -> object:
     """Names given as a text, with commas between them."""
     if not isinstance(listed, str):
@@ -70,6 +76,8 @@ class Settings(BaseSettings):
         workers: How many processes answer requests.
         stream_url: Where pages of the service lead to what learns from streams; without it, those seen on this machine
             lead to this machine's own.
+        dask_address: The scheduler of a Dask cluster that `kedro run --env=dask` works on; without it, one is started
+            on this machine for the run.
         market_index: The feed whose market index the prices of the service are multiplied by; none are without it.
     """
 
@@ -86,6 +94,7 @@ class Settings(BaseSettings):
     workers: Annotated[int, BeforeValidator(_at_least_one)] = 1
     market_index: Annotated[str | None, AfterValidator(_feed_name)] = None
     stream_url: Annotated[str | None, AfterValidator(_http_address)] = None
+    dask_address: Annotated[str | None, AfterValidator(_scheduler_address)] = None
 
     def as_environment(self) -> dict[str, str]:
         """The same settings as variables, for a process that starts in another working directory."""

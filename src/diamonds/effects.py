@@ -10,12 +10,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from diamonds.schema import FEATURES
+from diamonds.stones import SortedStones
 
 Array = NDArray[np.float64]
 
 #: How many training stones `sampling` compares a stone with.
 BACKGROUND = 50
 SEED = 42
+#: Shares of equal size by weight are told from so many training stones as well as from more.
+ENOUGH = 100_000
 #: Stones that `sampling` explains by one call of the model, each by 16 rows for each stone of the background.
 CHUNK = 20
 
@@ -128,7 +131,7 @@ def importances(explained: list[Explanation]) -> pd.DataFrame:
     return found.sort_values("share", ascending=False, kind="stable")
 
 
-def sampling(log_price: LogPrice, training: pd.DataFrame) -> Explainer:
+def sampling(log_price: LogPrice, training: SortedStones) -> Explainer:
     """Shapley values of any model, by comparing stones with some of the training stones.
 
     From each of these one walks to the stone that is explained, taking over one feature after the other, in a random
@@ -140,11 +143,11 @@ def sampling(log_price: LogPrice, training: pd.DataFrame) -> Explainer:
     Args:
         log_price: The model, from completely described stones to log dollars.
         training: The stones that the model has learned from. `BACKGROUND` of them are drawn, one of each share of
-            equal size by weight, so that few stones stand for all.
+            equal size by weight, so that few stones stand for all; of more than `ENOUGH` stones, those are a sample.
     """
-    rng = np.random.default_rng(SEED)
-    by_weight = np.array_split(np.argsort(training["carat"].to_numpy(), kind="stable"), min(BACKGROUND, len(training)))
-    background = training[list(FEATURES)].iloc[[rng.choice(share) for share in by_weight]]
+    rng, known = np.random.default_rng(SEED), training.sample(ENOUGH, SEED)
+    by_weight = np.array_split(np.argsort(known["carat"].to_numpy(), kind="stable"), min(BACKGROUND, len(known)))
+    background = known[list(FEATURES)].iloc[[rng.choice(share) for share in by_weight]]
     orders = rng.permuted(np.tile(np.arange(len(FEATURES)), (len(background), 1)), axis=1)
     return _Walks(log_price, background, log_price(background), np.vstack([orders, orders[:, ::-1]]))
 

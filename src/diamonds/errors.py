@@ -12,6 +12,7 @@ DiamondsError               whatever a caller may want to catch and show: its te
 ├── PromotionConflictError  the champion changed while a challenger was being judged
 ├── FeedError               a feed answers what cannot be learned from, and will again
 ├── StreamConflictError     another process learns from the same feed, or what was learned is not of this configuration
+├── WorkersError            the processes that share the work of a run are lost, or do not answer
 ├── BusyError               what only one may do at a time is being done
 └── UntaughtError           a learner was asked before it had learned anything
 """
@@ -67,6 +68,10 @@ class StreamConflictError(DiamondsError):
 
 class BusyError(DiamondsError):
     """Another process does what only one may do at a time."""
+
+
+class WorkersError(DiamondsError):
+    """The processes that share the work of a run are lost, or do not answer."""
 
 
 class UntaughtError(DiamondsError):

@@ -45,6 +45,49 @@ def band_quality(actual: pd.Series[float], low: pd.Series[float], high: pd.Serie
 
 
 @dataclass(frozen=True)
+class Tally:
+    """What `errors` and `band_quality` follow from, and what can be added up over blocks of stones.
+
+    Source of the merging of spreads: Chan, Golub and LeVeque, "Algorithms for computing the sample variance", The
+    American Statistician 1983.
+
+    Attributes:
+        stones: How many.
+        sums: Of the error, its size, its square, its share of the price, of prices inside the band, and of its width.
+        mean: Of the prices.
+        spread: The sum of their squared distances from the mean.
+    """
+
+    stones: int
+    sums: NDArray[np.float64]
+    mean: float
+    spread: float
+
+    @classmethod
+    def of(cls, actual: pd.Series[float], quoted: pd.DataFrame) -> Tally:
+        """Of prices in dollars, and what is quoted for them: `price`, `low`, `high`."""
+        price, (computed, low, high) = actual.to_numpy(dtype=float), quoted[["price", "low", "high"]].to_numpy().T
+        error, inside = computed - price, (price >= low) & (price <= high)
+        of_each = [error, np.abs(error), error**2, np.abs(error / price), inside, (high - low) / np.sqrt(low * high)]
+        mean = float(price.mean())
+        return cls(len(price), np.array([values.sum() for values in of_each]), mean, float(((price - mean) ** 2).sum()))
+
+    def __add__(self, other: Tally) -> Tally:
+        """Of the stones of both."""
+        stones = self.stones + other.stones
+        between = (other.mean - self.mean) ** 2 * self.stones * other.stones / stones
+        mean = self.mean + (other.mean - self.mean) * other.stones / stones
+        return Tally(stones, self.sums + other.sums, mean, self.spread + other.spread + between)
+
+    def quality(self) -> dict[str, float]:
+        """What `errors` and `band_quality` say, by the same names."""
+        bias, mae, square, mape, coverage, width = (self.sums / self.stones).tolist()
+        found = {"mae": mae, "rmse": square**0.5, "mape": mape, "bias": bias}
+        r2 = {"r2": 1 - float(self.sums[2]) / self.spread} if self.spread else {}
+        return found | r2 | {"coverage": coverage, "width": width}
+
+
+@dataclass(frozen=True)
 class PairedGain:
     """By how much one set of prices errs less than another on the same stones, as a share of the other's error.
 

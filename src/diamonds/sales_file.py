@@ -91,7 +91,7 @@ def _write(place: Path, content: bytes) -> None:
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         try:
-            write_file(aside, content)
+            write_file(aside, [content])
             aside.replace(place)
         finally:
             aside.unlink(missing_ok=True)

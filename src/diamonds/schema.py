@@ -157,13 +157,17 @@ def stone_keys(stones: pd.DataFrame) -> pd.Series[int]:
     return pd.Series([int.from_bytes(digest) for digest in digests], index=stones.index, dtype="uint64")
 
 
-def frame_hash(stones: pd.DataFrame) -> str:
+def frame_hash(stones: pd.DataFrame | Iterable[pd.DataFrame]) -> str:
     """SHA-256 in hex of the content of priced stones: of every cell of `COLUMNS`, and of the order of the rows.
 
-    Two frames of the same hash hold the same stones at the same prices, whatever file or memory they lie in.
+    Two frames of the same hash hold the same stones at the same prices, whatever file or memory they lie in, and in
+    whatever blocks they come.
     """
-    rows = pd.util.hash_pandas_object(stones[list(COLUMNS)], index=False)
-    return hashlib.sha256(rows.to_numpy(dtype="<u8").tobytes()).hexdigest()
+    digest = hashlib.sha256()
+    for frame in [stones] if isinstance(stones, pd.DataFrame) else stones:
+        rows = pd.util.hash_pandas_object(frame[list(COLUMNS)], index=False)
+        digest.update(rows.to_numpy(dtype="<u8").tobytes())
+    return digest.hexdigest()
 
 
 def _key(text: str) -> str:

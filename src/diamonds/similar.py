@@ -7,37 +7,24 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
-
-from diamonds.schema import COLUMNS, GRADES
+from diamonds.schema import GRADES
+from diamonds.stones import Grades, SortedStones
 
 #: Differences of weight are compared in this many decimals of a carat, so that 0.31 - 0.30 equals 0.32 - 0.31.
 DECIMALS = 6
-#: The numbers of a stone besides its weight, as they lie in a row.
-NUMBERS = tuple(column for column in COLUMNS if column != "carat" and column not in GRADES)
 
 
 class SimilarStones:
-    """An index of stones, built once: those of equal grades lie together, sorted by weight, and are found by bisection.
+    """An index of sorted stones: those of equal grades lie together, by weight, and are found by bisection.
 
-    A look-up costs the logarithm of the group's size, and the stones it returns; a stone takes 56 bytes, in two arrays.
+    A look-up costs the logarithm of the group's size, and the stones it returns; the stones are used where they lie.
     Stones equally near come in a fixed order: the lighter first, then by depth, table, x, y, z and price.
     """
 
-    def __init__(self, stones: pd.DataFrame) -> None:
-        """Build the index from stones with the columns of `schema.COLUMNS`."""
-        self._groups, order = _grouped(stones)
-        self._numbers = np.empty((len(stones), len(NUMBERS)))
-        for place, column in enumerate(NUMBERS):
-            self._numbers[:, place] = stones[column].to_numpy(dtype=float)[order]
-        self._weights = stones["carat"].to_numpy(dtype=float)[order].data
-
-    @property
-    def nbytes(self) -> int:
-        """The bytes that the stones take."""
-        return self._numbers.nbytes + self._weights.nbytes
+    def __init__(self, stones: SortedStones) -> None:
+        """Find stones among these."""
+        self._groups = {grades: _Group(*span, _in_json(grades)) for grades, span in stones.spans().items()}
+        self._numbers, self._weights = stones.numbers, stones.carats.data
 
     def nearest(self, carat: float, cut: str, color: str, clarity: str, n: int) -> list[dict[str, Any]]:
         """At most n stones with exactly these grades, the nearest weight first.
@@ -120,15 +107,5 @@ class _Group(NamedTuple):
     grades: str
 
 
-def _grouped(stones: pd.DataFrame) -> tuple[dict[tuple[str, str, str], _Group], NDArray[np.intp]]:
-    """The groups by their grades, and the order of rows that brings each together, sorted."""
-    codes, grades = pd.MultiIndex.from_frame(stones[list(GRADES)]).factorize()
-    order = np.argsort(codes.astype(np.uint16), kind="stable")
-    keys = [stones[column].to_numpy(dtype=float) for column in ("price", "z", "y", "x", "table", "depth", "carat")]
-    ends = np.cumsum(np.bincount(codes, minlength=len(grades))).tolist()
-    groups = {}
-    for names, start, end in zip(grades, [0, *ends], ends, strict=False):
-        rows = order[start:end]
-        order[start:end] = rows[np.lexsort([key[rows] for key in keys])]
-        groups[names] = _Group(start, end, json.dumps(dict(zip(GRADES, names, strict=True)))[1:-1])
-    return groups, order
+def _in_json(grades: Grades) -> str:
+    return json.dumps(dict(zip(GRADES, grades, strict=True)))[1:-1]

@@ -8,6 +8,7 @@ from sklearn.dummy import DummyRegressor
 from diamonds.effects import sampling
 from diamonds.models import linear, xgboost
 from diamonds.schema import FEATURES
+from diamonds.stones import SortedStones
 
 FEW_TREES = xgboost.Params(n_estimators=60, learning_rate=0.15, max_depth=6, n_jobs=1)
 
@@ -15,6 +16,11 @@ FEW_TREES = xgboost.Params(n_estimators=60, learning_rate=0.15, max_depth=6, n_j
 @pytest.fixture(scope="module")
 def known(stones):
     return stones[list(FEATURES)]
+
+
+@pytest.fixture(scope="module")
+def training(stones):
+    return SortedStones.of(stones)
 
 
 def _sampled(estimator, training, asked):
@@ -31,8 +37,8 @@ def trees(stones, known):
     return xgboost.build(FEW_TREES).fit(known, stones["price"])
 
 
-def test_the_linear_models_effects_are_those_of_sampling_against_the_same_stones(regression, known):
-    few = known.head(50)
+def test_the_linear_models_effects_are_those_of_sampling_against_the_same_stones(regression, stones, known):
+    few = SortedStones.of(stones.head(50))
 
     own = linear.explainer(regression, few)(known.tail(20))
 
@@ -41,17 +47,17 @@ def test_the_linear_models_effects_are_those_of_sampling_against_the_same_stones
     assert np.allclose(own.effects, sampled.effects, rtol=0, atol=1e-9)
 
 
-def test_the_linear_models_base_is_the_mean_log_price_of_its_training_stones(regression, known):
-    found = linear.explainer(regression, known)(known)
+def test_the_linear_models_base_is_the_mean_log_price_of_its_training_stones(regression, training, known):
+    found = linear.explainer(regression, training)(known)
 
     assert found.base == pytest.approx(np.log(regression.predict(known)).mean(), abs=1e-9)
     assert found.effects.mean().tolist() == pytest.approx([0.0] * 9, abs=1e-9)
 
 
-def test_the_trees_effects_agree_with_sampling(trees, known):
+def test_the_trees_effects_agree_with_sampling(trees, training, known):
     asked = known.tail(100)
 
-    own, sampled = xgboost.explainer(trees, known)(asked), _sampled(trees, known, asked)
+    own, sampled = xgboost.explainer(trees, training)(asked), _sampled(trees, training, asked)
 
     large = own.effects.abs() > 0.2
     assert large.to_numpy().sum() > 200
@@ -64,10 +70,10 @@ def same(price):
     return price
 
 
-def test_trees_on_plain_dollars_are_explained_in_dollars(trees, stones, known):
+def test_trees_on_plain_dollars_are_explained_in_dollars(trees, stones, training, known):
     plain = TransformedTargetRegressor(trees.regressor, func=same, inverse_func=same).fit(known, stones["price"])
 
-    found = xgboost.explainer(plain, known)(known.tail(100))
+    found = xgboost.explainer(plain, training)(known.tail(100))
 
     assert not found.logarithmic
     assert found.base == pytest.approx(stones["price"].mean(), rel=0.02)
@@ -75,11 +81,11 @@ def test_trees_on_plain_dollars_are_explained_in_dollars(trees, stones, known):
 
 
 @pytest.mark.parametrize("module", [linear, xgboost])
-def test_an_estimator_of_another_make_is_left_to_sampling(module, known, regression, trees):
+def test_an_estimator_of_another_make_is_left_to_sampling(module, training, known, regression, trees):
     another = {linear: trees, xgboost: regression}[module]
     fewer = linear.build(linear.Params(numbers=("carat",)))
     fewer.fit(known, known["carat"])
     fewer.regressor_[-1].coef_ = fewer.regressor_[-1].coef_[:-1]
 
     for foreign in (another, DummyRegressor(), fewer):
-        assert module.explainer(foreign, known) is None
+        assert module.explainer(foreign, training) is None

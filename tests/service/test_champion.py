@@ -12,6 +12,7 @@ from diamonds.pricer import Pricer, TrainingSummary, save
 from diamonds.schema import FEATURES
 from diamonds.service import champion as champions
 from diamonds.service.champion import Champions
+from diamonds.stones import SortedStones
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +20,9 @@ def pricer(stones):
     few = stones.head(50)
     fitted = median.build(median.Params()).fit(few[list(FEATURES)], few["price"])
     band = ConformalBand(0.9, {"any": (0.5, 2.0)})
-    return Pricer("median", fitted, band, band, Proportions.of(few), TrainingSummary.of(few, {}, "none"), few)
+    return Pricer(
+        "median", fitted, band, band, Proportions.of(few), TrainingSummary.of(few, {}, "none"), SortedStones.of(few)
+    )
 
 
 @pytest.fixture
@@ -40,7 +43,7 @@ def point_to(store, name):
 
 
 def damage(folder):
-    (folder / "stones.parquet").write_bytes(b"damaged")
+    (folder / "numbers.npy").write_bytes(b"damaged")
 
 
 def followed(store):
@@ -79,7 +82,7 @@ def test_what_the_store_names_serves_and_a_promotion_takes_its_place(store, pric
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [
-        (damage, "stones.parquet was changed after it was saved"),
+        (damage, "numbers.npy was changed after it was saved"),
         (lambda folder: (folder / "manifest.json").unlink(), "manifest.json is missing"),
         (lambda folder: (folder / "saved_model.pkl").write_bytes(b""), "holds what its manifest does not name"),
         (shutil.rmtree, "there is no saved pricer"),

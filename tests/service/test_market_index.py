@@ -30,6 +30,7 @@ from diamonds.service.champion import LoadedChampion
 from diamonds.service.doors import DOORS
 from diamonds.service.market import KEPT_SECONDS, UNKNOWN, Market, MarketWatch
 from diamonds.service.messages import Quote, Quotes, Reasons
+from diamonds.stones import SortedStones
 from diamonds.store import history, streams
 from diamonds.store.database import migrate, open_database
 from diamonds.store.tables import StreamCheckpoint
@@ -46,7 +47,15 @@ def champion(stones, tmp_path_factory):
     train = stones.head(1000)
     fitted = linear.build(linear.Params()).fit(train[list(FEATURES)], train["price"])
     band = ConformalBand(0.9, {"any": (0.8, 1.3)})
-    made = Pricer("linear", fitted, band, band, Proportions.of(train), TrainingSummary.of(train, {}, "none"), train)
+    made = Pricer(
+        "linear",
+        fitted,
+        band,
+        band,
+        Proportions.of(train),
+        TrainingSummary.of(train, {}, "none"),
+        SortedStones.of(train),
+    )
     folder = tmp_path_factory.mktemp("store") / "linear-one-1"
     save(made, folder, "one")
     label = {"promoted_at": datetime.now(UTC), "trained_at": datetime.now(UTC), "reason": "first", "metrics": {}}

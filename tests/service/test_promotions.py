@@ -14,6 +14,7 @@ from diamonds.metrics import errors
 from diamonds.models import linear
 from diamonds.pricer import Pricer, TrainingSummary, save
 from diamonds.schema import FEATURES
+from diamonds.stones import SortedStones
 from project import STONE, Project, make_project, serve, stop
 
 PROMOTIONS, CLIENTS = 200, 16
@@ -23,7 +24,7 @@ def linear_pricer(stones):
     fitted = linear.build(linear.Params()).fit(stones[list(FEATURES)], stones["price"])
     band = ConformalBand(0.9, {"any": (0.5, 2.0)})
     summary = TrainingSummary.of(stones, {}, "none")
-    return Pricer("linear", fitted, band, band, Proportions.of(stones), summary, stones)
+    return Pricer("linear", fitted, band, band, Proportions.of(stones), summary, SortedStones.of(stones))
 
 
 def promote(store, pricer, number):

@@ -10,6 +10,7 @@ from diamonds.models import linear
 from diamonds.pricer import Pricer, TrainingSummary, load, save
 from diamonds.schema import FEATURES
 from diamonds.service.market import UNKNOWN, MarketWatch
+from diamonds.stones import SortedStones
 from diamonds.store import history, streams
 from diamonds.streams.learners.market_index import MarketIndex, Params
 from diamonds.streams.memory.memory import Memory
@@ -29,7 +30,15 @@ def saved(stones, tmp_path_factory):
     folder, train = tmp_path_factory.mktemp("models"), stones.head(1000)
     fitted = linear.build(linear.Params()).fit(train[list(FEATURES)], train["price"])
     band = ConformalBand(0.9, {"any": (0.8, 1.3)})
-    pricer = Pricer("linear", fitted, band, band, Proportions.of(train), TrainingSummary.of(train, {}, "none"), train)
+    pricer = Pricer(
+        "linear",
+        fitted,
+        band,
+        band,
+        Proportions.of(train),
+        TrainingSummary.of(train, {}, "none"),
+        SortedStones.of(train),
+    )
     for version in ("one", "two"):
         save(pricer, folder / version, version)
     return folder

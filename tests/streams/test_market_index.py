@@ -18,6 +18,7 @@ from diamonds.intervals import ConformalBand
 from diamonds.models import median
 from diamonds.pricer import Pricer, TrainingSummary, save
 from diamonds.schema import FEATURES
+from diamonds.stones import SortedStones
 from diamonds.store import history
 from diamonds.store.database import migrate, open_database
 from diamonds.streams import learners
@@ -331,7 +332,9 @@ def site(tmp_path, stones):
     few = stones.head(50)
     fitted = median.build(median.Params()).fit(few[list(FEATURES)], few["price"])
     band = ConformalBand(0.9, {"any": (0.5, 2.0)})
-    pricer = Pricer("median", fitted, band, band, Proportions.of(few), TrainingSummary.of(few, {}, "none"), few)
+    pricer = Pricer(
+        "median", fitted, band, band, Proportions.of(few), TrainingSummary.of(few, {}, "none"), SortedStones.of(few)
+    )
     for version in ("one", "two"):
         save(pricer, tmp_path / version, version)
         history.start_run(engine, version, {}, {}, None)

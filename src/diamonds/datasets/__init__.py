@@ -1,8 +1,9 @@
 """Kedro datasets of our own: what reads and writes, so that nodes need not."""
 
 from diamonds.datasets.bento import BentoModelDataset
+from diamonds.datasets.blocks import BlocksDataset, CsvBlocksDataset
 from diamonds.datasets.champion import ChampionDataset, CurrentChampion
-from diamonds.datasets.files import FolderDataset
+from diamonds.datasets.files import FilesDataset, FolderDataset
 from diamonds.datasets.history import HistoryDataset
 from diamonds.datasets.pricer import PricerDataset
 from diamonds.datasets.sales import SalesWindow, SalesWindowDataset
@@ -12,9 +13,12 @@ from diamonds.datasets.traffic import TrafficWindow, TrafficWindowDataset
 
 __all__ = [
     "BentoModelDataset",
+    "BlocksDataset",
     "ChampionDataset",
+    "CsvBlocksDataset",
     "CurrentChampion",
     "FeedDataset",
+    "FilesDataset",
     "FolderDataset",
     "HistoryDataset",
     "PricerDataset",

@@ -1,4 +1,4 @@
-"""A folder of files, read whole."""
+"""A folder of files, read whole, or named to be read in blocks."""
 
 from __future__ import annotations
 
@@ -44,3 +44,37 @@ class FolderDataset(AbstractDataset[NoReturn, dict[str, bytes]]):
 
     def _describe(self) -> dict[str, Any]:
         return {"path": str(self._path), "ending": self._ending}
+
+
+class FilesDataset(AbstractDataset[NoReturn, dict[str, Path]]):
+    """The path of each file of a folder with one of the given endings, by name, in the order of names."""
+
+    def __init__(self, *, path: str, endings: list[str], metadata: dict[str, Any] | None = None) -> None:
+        """Name the folder and the files' endings, whose case does not matter."""
+        self.metadata = metadata
+        self._path, self._endings = Path(path), endings
+
+    def load(self) -> dict[str, Path]:
+        """Name the files; an absent folder has none.
+
+        Raises:
+            DataError: Something with such an ending is no file.
+        """
+        found = self._files()
+        if strange := [path.name for path in found if not path.is_file()]:
+            raise DataError(f"{', '.join(strange)} cannot be read: no file; mend or remove it")
+        return {path.name: path.absolute() for path in found}
+
+    def save(self, data: NoReturn) -> None:  # noqa: ARG002 - Kedro's signature
+        """Refuse: people put files here."""
+        raise DatasetError(f"{self._path} is only read")
+
+    def _files(self) -> list[Path]:
+        folders = [FolderDataset(path=str(self._path), ending=ending) for ending in self._endings]
+        return sorted({path for folder in folders for path in folder._files()})
+
+    def _exists(self) -> bool:
+        return bool(self._files())
+
+    def _describe(self) -> dict[str, Any]:
+        return {"path": str(self._path), "endings": self._endings}

@@ -14,11 +14,13 @@ from pydantic import BaseModel
 from diamonds.effects import Array
 from diamonds.errors import ConfigurationError
 from diamonds.schema import FEATURES
+from diamonds.stones import SortedStones
 
 if TYPE_CHECKING:
     from optuna import Trial
     from sklearn.base import RegressorMixin
 
+    from diamonds.blocks import Blocks
     from diamonds.effects import Explainer
 
 
@@ -53,6 +55,13 @@ class CrossValidatedModule(TunedModule, Protocol):
         """What all trials of a search share, made once."""
 
 
+class BlockwiseModule(ModelModule, Protocol):
+    """A model that learns from stones beyond memory; the others learn from a sample of them."""
+
+    def fit_blocks(self, params: Any, train: Blocks) -> RegressorMixin:  # noqa: ANN401 - each model has its own Params
+        """What `build` makes, fitted to all training stones, of which only some blocks are in memory."""
+
+
 class SavedAsJson(ModelModule, Protocol):
     """A model whose fitted estimator is saved as JSON of its own making; the others are saved by skops."""
 
@@ -70,11 +79,12 @@ class SavedAsJson(ModelModule, Protocol):
 class ExplainedModule(ModelModule, Protocol):
     """A model that knows what each feature does to its prices; others are explained by `effects.sampling`."""
 
-    def explainer(self, estimator: Any, training: pd.DataFrame) -> Explainer | None:  # noqa: ANN401 - as fitted
+    def explainer(self, estimator: Any, training: SortedStones) -> Explainer | None:  # noqa: ANN401 - as fitted
         """What takes stones to their contributions, which add up to what the fitted estimator computes.
 
-        Called once for each pricer, with the features of its training stones: what does not depend on the stones that
-        are explained is computed here. None where the estimator is not of this module's making.
+        Called once for each pricer, with its training stones, which may be more than fit into a frame: what does not
+        depend on the stones that are explained is computed here. None where the estimator is not of this module's
+        making.
         """
 
 
@@ -141,6 +151,11 @@ def _fold_by_fold(module: ModelModule, folds: Sequence[Fold]) -> CrossValidation
         return sum(maes) / len(maes), params
 
     return validate
+
+
+def is_blockwise(module: ModelModule) -> TypeGuard[BlockwiseModule]:
+    """Whether the model learns from stones in blocks."""
+    return hasattr(module, "fit_blocks")
 
 
 def is_saved_as_json(module: ModelModule) -> TypeGuard[SavedAsJson]:

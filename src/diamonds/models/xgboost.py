@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.pipeline import make_pipeline
 from xgboost import Booster, DMatrix, QuantileDMatrix, XGBRegressor
 
+from diamonds.blocks import Blocks
 from diamonds.effects import Array, Contributions, Explainer, frame
 from diamonds.features import (
     is_ranks_and_shape,
@@ -27,6 +29,7 @@ from diamonds.features import (
 )
 from diamonds.models import Quick
 from diamonds.schema import FEATURES
+from diamonds.stones import SortedStones
 from diamonds.trees import Tree, Trees
 
 if TYPE_CHECKING:
@@ -61,6 +64,23 @@ def build(params: Params) -> TransformedTargetRegressor:
     """A regressor with these parameters."""
     on_price = {"log": on_log_price, "plain": on_plain_price}[params.target]
     return on_price(make_pipeline(ranks_and_shape(), XGBRegressor(**params.model_dump(exclude={"target"}))))
+
+
+def fit_blocks(params: Params, train: Blocks) -> TransformedTargetRegressor:
+    """The same regressor with trees grown over all blocks, by whoever works on these."""
+    booster = train.boosted(_native(params), params.n_estimators, partial(_columns_and_labels, params.target))
+    first = train.head()
+    estimator = build(params.model_copy(update={"n_estimators": 1})).fit(first[list(FEATURES)], first["price"])
+    grown = build(params).regressor.steps[-1][1]
+    grown.load_model(bytearray(booster.save_raw("json")))
+    pipeline = estimator.regressor_
+    pipeline.steps[-1] = (pipeline.steps[-1][0], grown)
+    return estimator
+
+
+def _columns_and_labels(target: str, stones: pd.DataFrame) -> tuple[NDArray[np.float32], Array]:
+    price = stones["price"].to_numpy(dtype=float)
+    return ranks_and_shape_matrix(stones), np.log(price) if target == "log" else price
 
 
 def suggest(trial: Trial, params: Params) -> Params:
@@ -141,7 +161,7 @@ def _has_settled(errors: dict[int, float], done: int) -> bool:
     return bool(before) and min(errors.values()) > (1 - LEAST_GAIN) * min(before)
 
 
-def explainer(estimator: Any, training: pd.DataFrame) -> Explainer | None:  # noqa: ANN401, ARG001 - trees know their own
+def explainer(estimator: Any, training: SortedStones) -> Explainer | None:  # noqa: ANN401, ARG001 - trees know their own
     """Exact effects by TreeSHAP: the Shapley values of the trees, against the stones that they have learned from.
 
     Source: Lundberg et al., "From local explanations to global understanding with explainable AI for trees", Nature

@@ -16,7 +16,9 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from diamonds.errors import ArtefactError
 from diamonds.pricer.parts import MANIFEST, hash_of, read_file
 
-FORMAT = 2
+FORMAT = 3
+#: What was saved while stones were Parquet.
+WITH_PARQUET = 2
 #: What was saved before the manifest had a digest.
 WITHOUT_DIGEST = 1
 LIBRARIES = ("numpy", "pandas", "scikit-learn", "skops", "xgboost", "xgboost-cpu")
@@ -52,15 +54,15 @@ class Manifest(BaseModel, extra="forbid", frozen=True, strict=True):
     digest: str | None = None
 
     @classmethod
-    def of(cls, parts: dict[str, bytes], name: str, version: str, key: SecretStr | None) -> Self:
-        """The manifest of these parts, signed where there is a key."""
+    def of(cls, parts: dict[str, str], name: str, version: str, key: SecretStr | None) -> Self:
+        """The manifest of parts with these hashes, signed where there is a key."""
         unsigned = cls(
             format=FORMAT,
             name=name,
             version=version,
             saved_at=datetime.now(UTC).isoformat(),
             libraries=_library_versions(),
-            parts={part: hash_of(content) for part, content in parts.items()},
+            parts=parts,
         )
         signed = unsigned.model_copy(update={"signature": unsigned.signature_by(key) if key else None})
         return signed.model_copy(update={"digest": signed.digest_of_rest()})
@@ -100,9 +102,9 @@ def read_manifest(folder: Path, key: SecretStr | None) -> Manifest:
 def _parse(content: bytes, place: Path) -> Manifest:
     try:
         stated = _Stated.model_validate_json(content).format
-        if stated not in {WITHOUT_DIGEST, FORMAT}:
+        if stated not in {WITHOUT_DIGEST, WITH_PARQUET, FORMAT}:
             raise ArtefactError(
-                f"{place} is of format {stated}; this version reads formats {WITHOUT_DIGEST} and {FORMAT}"
+                f"{place} is of format {stated}; this version reads formats {WITHOUT_DIGEST} to {FORMAT}"
             )
         return Manifest.model_validate_json(content)
     except ValidationError as error:

@@ -1,47 +1,64 @@
-"""The parts of a saved pricer: plain files that are read whole, and checked before any parser sees a byte."""
+"""The parts of a saved pricer: plain files, read whole or mapped, and checked before any parser sees a byte."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import stat
-from collections.abc import Iterator, Set
+from collections.abc import Iterable, Iterator, Set
 from contextlib import contextmanager
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
+from typing import NamedTuple
 
 from diamonds.errors import ArtefactError
 
 MANIFEST = "manifest.json"
 FACTS = "pricer.json"
+#: The stones: how many have which grades, and two arrays in that order.
+GRADES, CARATS, NUMBERS = "grades.json", "carats.npy", "numbers.npy"
+#: The stones, as pricers of formats 1 and 2 hold them.
 STONES = "stones.parquet"
 ESTIMATOR_JSON = "estimator.json"
 ESTIMATOR_SKOPS = "estimator.skops"
 TREES = "booster.json"
-#: The parts that make a pricer, under the manifest: one of these, whole.
-LAYOUTS = (
-    {FACTS, STONES, ESTIMATOR_JSON},
-    {FACTS, STONES, ESTIMATOR_SKOPS},
-    {FACTS, STONES, ESTIMATOR_SKOPS, TREES},
-)
+#: The parts that hold stones, and those that hold a fitted estimator: one of each, and `FACTS`, make a pricer.
+STONES_LAYOUTS = ({GRADES, CARATS, NUMBERS}, {STONES})
+ESTIMATOR_LAYOUTS = ({ESTIMATOR_JSON}, {ESTIMATOR_SKOPS}, {ESTIMATOR_SKOPS, TREES})
 #: What the Bento store puts beside them; it is never read here.
 BENTO_DESCRIPTION = "model.yaml"
 
+#: Arrays are mapped, so that all processes of a machine share them; an empty file cannot be.
+MAPPED = {CARATS, NUMBERS}
+Mapped = mmap | bytes
 
-def hash_of(content: bytes) -> str:
+
+class Parts(NamedTuple):
+    """The content of each part, by name: of those that were read whole, and of those that are `MAPPED`."""
+
+    read: dict[str, bytes]
+    mapped: dict[str, Mapped]
+
+
+def hash_of(content: Mapped) -> str:
     """The SHA-256 of the content, in hexadecimal digits."""
     return hashlib.sha256(content).hexdigest()
 
 
-def write_file(path: Path, content: bytes) -> None:
-    """Write the content and wait until the disk has it.
+def write_file(path: Path, pieces: Iterable[bytes]) -> str:
+    """Write the content piece by piece and wait until the disk has it; gives its SHA-256, in hexadecimal digits.
 
     Raises:
         OSError: The disk did not take it.
     """
+    digest = hashlib.sha256()
     with path.open("wb") as file:
-        file.write(content)
+        for piece in pieces:
+            digest.update(piece)
+            file.write(piece)
         file.flush()
         os.fsync(file.fileno())
+    return digest.hexdigest()
 
 
 def read_file(path: Path) -> bytes:
@@ -50,16 +67,32 @@ def read_file(path: Path) -> bytes:
     Raises:
         ArtefactError: It is a link, a folder or anything else that is no plain file, or it cannot be read.
     """
+    with _readable(path):
+        return path.read_bytes()
+
+
+def map_file(path: Path) -> Mapped:
+    """The content of a file that lies here itself, where it lies; it may be removed meanwhile, but not changed.
+
+    Raises:
+        ArtefactError: As `read_file` says.
+    """
+    with _readable(path), path.open("rb") as file:
+        return mmap(file.fileno(), 0, access=ACCESS_READ) if os.fstat(file.fileno()).st_size else b""
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
     try:
         if not stat.S_ISREG(path.lstat().st_mode):
             raise ArtefactError(f"{path} is no plain file: a saved pricer holds no links and no folders")
-        return path.read_bytes()
+        yield
     except OSError as error:
         raise ArtefactError(f"{path} cannot be read: {error.strerror}") from error
 
 
-def read_parts(folder: Path, hashes: dict[str, str]) -> dict[str, bytes]:
-    """The content of each part, by name.
+def read_parts(folder: Path, hashes: dict[str, str]) -> Parts:
+    """The content of all parts.
 
     Args:
         folder: Where they lie.
@@ -70,15 +103,18 @@ def read_parts(folder: Path, hashes: dict[str, str]) -> dict[str, bytes]:
             names it.
     """
     _check_names(folder, hashes.keys())
-    parts = {name: read_file(folder / name) for name in hashes}
-    for name, content in parts.items():
+    parts = Parts(
+        read={name: read_file(folder / name) for name in hashes.keys() - MAPPED},
+        mapped={name: map_file(folder / name) for name in hashes.keys() & MAPPED},
+    )
+    for name, content in (*parts.read.items(), *parts.mapped.items()):
         if hash_of(content) != hashes[name]:
             raise ArtefactError(f"{folder / name} was changed after it was saved: its sha256 does not match")
     return parts
 
 
 def _check_names(folder: Path, named: Set[str]) -> None:
-    if named not in LAYOUTS:
+    if not any(named == {FACTS} | stones | fitted for stones in STONES_LAYOUTS for fitted in ESTIMATOR_LAYOUTS):
         raise ArtefactError(f"{folder / MANIFEST} names parts that make no pricer: {_listed(named) or 'none'}")
     try:
         there = {path.name for path in folder.iterdir()} - {MANIFEST, BENTO_DESCRIPTION}

@@ -17,6 +17,7 @@ from diamonds.features import Proportions
 from diamonds.intervals import ConformalBand
 from diamonds.pricer.summary import TrainingSummary
 from diamonds.schema import FEATURES, MEASUREMENTS, MEASURES, frame_of
+from diamonds.stones import SortedStones
 
 if TYPE_CHECKING:
     from sklearn.base import RegressorMixin
@@ -71,7 +72,7 @@ class Pricer:
         guessed_band: The band around those of whose size nothing is known.
         proportions: What is assumed of measurements that a caller leaves out.
         summary: What it was trained on.
-        stones: The training stones, columns as in `schema.COLUMNS`.
+        stones: The training stones.
         partly_band: The band around those of whose size some is known; None before pricers learned it, when the other
             two are put together.
     """
@@ -82,7 +83,7 @@ class Pricer:
     guessed_band: ConformalBand
     proportions: Proportions
     summary: TrainingSummary
-    stones: pd.DataFrame
+    stones: SortedStones
     version: str = ""
     partly_band: ConformalBand | None = None
 
@@ -148,10 +149,9 @@ class Pricer:
     @cached_property
     def _explainer(self) -> Explainer:
         """How the model is explained: in its own way, if it has one."""
-        training = self.stones[list(FEATURES)]
         module = self._module
-        own = module.explainer(self.estimator, training) if module and models.is_explained(module) else None
-        return own or sampling(partial(_log_price, self.estimator), training)
+        own = module.explainer(self.estimator, self.stones) if module and models.is_explained(module) else None
+        return own or sampling(partial(_log_price, self.estimator), self.stones)
 
     def assumed(self, stone: Mapping[str, Any]) -> list[str]:
         """The measurements of the stone that are missing, and so were estimated."""

@@ -5,20 +5,18 @@ from __future__ import annotations
 import json
 import shutil
 import uuid
+from collections.abc import Iterable
 from dataclasses import asdict
-from io import BytesIO
 from pathlib import Path
 from typing import Any
-
-import pandas as pd
 
 from diamonds.config import read_settings
 from diamonds.errors import ArtefactError
 from diamonds.features import Proportions
 from diamonds.intervals import ConformalBand
-from diamonds.pricer import estimator
+from diamonds.pricer import estimator, stones
 from diamonds.pricer.manifest import Manifest, read_manifest
-from diamonds.pricer.parts import FACTS, MANIFEST, STONES, parsing, read_parts, write_file
+from diamonds.pricer.parts import FACTS, MANIFEST, Parts, parsing, read_parts, write_file
 from diamonds.pricer.pricer import Pricer
 from diamonds.pricer.summary import TrainingSummary
 
@@ -57,13 +55,12 @@ def load(folder: Path) -> Pricer:
         raise ArtefactError(f"{folder} cannot be loaded: {error}") from error
 
 
-def _assemble(manifest: Manifest, parts: dict[str, bytes]) -> Pricer:
+def _assemble(manifest: Manifest, parts: Parts) -> Pricer:
     with parsing(FACTS):
-        facts = _facts(json.loads(parts[FACTS]))
-    with parsing(STONES):
-        stones = pd.read_parquet(BytesIO(parts[STONES]))
-    fitted = estimator.restore(manifest.name, parts)
-    return Pricer(name=manifest.name, version=manifest.version, estimator=fitted, stones=stones, **facts)
+        facts = _facts(json.loads(parts.read[FACTS]))
+    known = stones.restore(parts)
+    fitted = estimator.restore(manifest.name, parts.read)
+    return Pricer(name=manifest.name, version=manifest.version, estimator=fitted, stones=known, **facts)
 
 
 def _facts(facts: dict[str, Any]) -> dict[str, Any]:
@@ -86,7 +83,7 @@ def _band(facts: dict[str, Any]) -> ConformalBand:
     return ConformalBand(facts["confidence"], {key: tuple(pair) for key, pair in facts["factors"].items()})
 
 
-def _parts(pricer: Pricer) -> dict[str, bytes]:
+def _parts(pricer: Pricer) -> dict[str, Iterable[bytes]]:
     facts = {
         "band": asdict(pricer.band),
         "guessed_band": asdict(pricer.guessed_band),
@@ -95,13 +92,13 @@ def _parts(pricer: Pricer) -> dict[str, bytes]:
         "summary": asdict(pricer.summary),
     }
     return {
-        **estimator.dump(pricer.name, pricer.estimator),
-        FACTS: json.dumps(facts, indent=1).encode(),
-        STONES: pricer.stones.to_parquet(index=False),
+        **{part: [content] for part, content in estimator.dump(pricer.name, pricer.estimator).items()},
+        **stones.dump(pricer.stones),
+        FACTS: [json.dumps(facts, indent=1).encode()],
     }
 
 
-def _write(parts: dict[str, bytes], name: str, version: str, folder: Path) -> None:
-    manifest = Manifest.of(parts, name, version, read_settings().signing_key)
-    for part, content in {**parts, MANIFEST: manifest.as_bytes()}.items():
-        write_file(folder / part, content)
+def _write(parts: dict[str, Iterable[bytes]], name: str, version: str, folder: Path) -> None:
+    hashes = {part: write_file(folder / part, pieces) for part, pieces in parts.items()}
+    manifest = Manifest.of(hashes, name, version, read_settings().signing_key)
+    write_file(folder / MANIFEST, [manifest.as_bytes()])

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from diamonds.blocks import Blocks
 from diamonds.schema import FEATURES, GRADES, GROSS_ABOVE, GROSS_BELOW, SIZE_OF_ONE_CARAT
 
 Limits = dict[str, tuple[float, float]]
@@ -46,11 +47,20 @@ class TrainingSummary:
     @classmethod
     def of(cls, stones: pd.DataFrame, params: dict[str, Any], data_fingerprint: str) -> TrainingSummary:
         """The summary of a training on these stones."""
-        ranges = {column: (float(stones[column].min()), float(stones[column].max())) for column in NUMBERS}
+        ranges = _ranges(stones)
         values = {column: stones[column].to_numpy(dtype=float) for column in NUMBERS}
         ratios = _ratios(values, np.cbrt(values["carat"]))
         agreeing = {measurement: _limits(ratio) for measurement, ratio in ratios.items()}
         return cls(data_fingerprint, len(stones), params, ranges, agreeing)
+
+    def over(self, stones: Blocks) -> TrainingSummary:
+        """The same, learned from some of these, with the number and the ranges of them all."""
+        found = list(stones.each(_ranges))
+        ranges = {
+            column: (min(each[column][0] for each in found), max(each[column][1] for each in found))
+            for column in NUMBERS
+        }
+        return replace(self, rows=len(stones), ranges=ranges)
 
     def outside(self, stone: Mapping[str, Any]) -> list[str]:
         """The features that lie beyond those of the training stones, or contradict each other as theirs do not.
@@ -81,6 +91,10 @@ class TrainingSummary:
         ratios = _ratios(values, root)
         for name, (least, most) in self.agreeing.items():
             yield name, (ratios[name] < least) | (ratios[name] > most)
+
+
+def _ranges(stones: pd.DataFrame) -> Limits:
+    return {column: (float(stones[column].min()), float(stones[column].max())) for column in NUMBERS}
 
 
 def _ratios(values: dict[str, Any], root: Any) -> dict[str, Any]:  # noqa: ANN401 - of one stone or of many

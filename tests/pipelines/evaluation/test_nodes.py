@@ -14,6 +14,7 @@ from diamonds.pipelines.evaluation import nodes
 from diamonds.pipelines.evaluation.nodes import Promotion
 from diamonds.pricer import Pricer, TrainingSummary
 from diamonds.schema import FEATURES, frame_hash
+from diamonds.stones import SortedStones
 from diamonds.store.history import Champion
 
 RULE = Promotion(metric="mae", min_gain=0.01, sure=0.95, max_band_loss=0.05, resamples=400, seed=1)
@@ -38,7 +39,9 @@ def holdout(stones):
 def pricer(stones, usd, name="linear"):
     summary = TrainingSummary.of(stones, {}, "f")
     band = ConformalBand(0.9, {"any": (0.5, 2)})
-    return Pricer(name, PerCarat(usd), band, band, Proportions.of(stones), summary, other_than(stones), "v2")
+    return Pricer(
+        name, PerCarat(usd), band, band, Proportions.of(stones), summary, SortedStones.of(other_than(stones)), "v2"
+    )
 
 
 def other_than(stones):
@@ -237,7 +240,7 @@ def test_prices_are_judged_as_they_are_quoted_in_whole_cents(holdout):
 
 
 def having_learned_from(stones, usd):
-    return dataclasses.replace(pricer(stones, usd), stones=stones)
+    return dataclasses.replace(pricer(stones, usd), stones=SortedStones.of(stones))
 
 
 def test_stones_that_the_champion_has_learned_from_judge_neither(holdout):

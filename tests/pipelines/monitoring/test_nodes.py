@@ -13,6 +13,7 @@ from diamonds.drift import Report, Rule
 from diamonds.errors import ArtefactError, NoSuchModelError
 from diamonds.pipelines.monitoring.nodes import plot_report, watch
 from diamonds.schema import FEATURES
+from diamonds.stones import SortedStones
 
 RULE = Rule(
     psi=0.25, bins=10, false_alarms=0.05, min_stones=100, min_sales=50, error_loss=0.1, coverage_loss=0.02,
@@ -40,7 +41,9 @@ def sold(paid, **changes):
 def champion(stones):
     """A champion of which only what is watched is there."""
     entry = SimpleNamespace(metrics=METRICS)
-    return CurrentChampion(entry, None, SimpleNamespace(name="xgboost", version="v1", stones=stones), None)
+    return CurrentChampion(
+        entry, None, SimpleNamespace(name="xgboost", version="v1", stones=SortedStones.of(stones)), None
+    )
 
 
 def test_a_report_says_what_was_found_out_of_which_window_of_which_champion(champion, classic, caplog):
@@ -92,11 +95,11 @@ def test_the_live_error_is_that_of_the_champions_quotes_by_day_too(champion, cla
 
 def test_inputs_are_left_as_they_are(champion, classic):
     window, sales = asked(classic.head(200)), sold([1000.0] * 60)
-    before = window.stones.copy(), sales.sales.copy(), champion.pricer.stones.copy()
+    before = window.stones.copy(), sales.sales.copy(), champion.pricer.stones.frame()
 
     watch(window, sales, champion, RULE)
 
-    for frame, copied in zip((window.stones, sales.sales, champion.pricer.stones), before, strict=True):
+    for frame, copied in zip((window.stones, sales.sales, champion.pricer.stones.frame()), before, strict=True):
         pd.testing.assert_frame_equal(frame, copied)
 
 

@@ -24,7 +24,7 @@ def test_a_search_never_sees_a_stone_outside_the_training_part(stones):
     """Its result depends on the training stones alone: there is nothing else among its inputs."""
     node = next(node for node in _pipeline().nodes if node.name == "xgboost.tune")
 
-    assert set(node.inputs) == {"train", "params:models.xgboost", "params:tuning", "studies"}
+    assert set(node.inputs) == {"train", "params:models.xgboost", "params:tuning", "studies", "params:engine"}
     params = models.get("xgboost").Params(n_estimators=40, learning_rate=0.1, n_jobs=1)
     alone = nodes.tuning("xgboost")(stones.head(1000), params, TUNING, InMemoryStorage)
     assert 300 < alone["cross_validated_mae"] < 600

@@ -1,17 +1,18 @@
 """Reading, checking and splitting stones."""
 
-import csv
-import difflib
 import hashlib
-import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from pydantic import BaseModel, Field
 
-from diamonds.errors import DataError
+from diamonds.blocks import Blocks, Engine, row_by_row
+from diamonds.errors import ConfigurationError, DataError
+from diamonds.pipelines.data_engineering import blockwise
+from diamonds.pipelines.data_engineering.raw_files import PLACE, read_whole
 from diamonds.schema import (
     COLUMNS,
     GRADES,
@@ -27,7 +28,6 @@ from diamonds.schema import (
 
 #: Fewer stones than this on either side of the split cannot be trained on, or judged by.
 FEWEST_STONES = 50
-PLACE = ["file", "line"]
 
 
 class Split(BaseModel, extra="forbid"):
@@ -45,8 +45,11 @@ class Split(BaseModel, extra="forbid"):
     seed: int
 
 
-def read_files(raw_appraisals: dict[str, bytes]) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
-    """Read all files as text.
+def read_files(
+    raw_appraisals: dict[str, bytes] | dict[str, Path],
+    engine: Engine = Engine(),  # noqa: B008 - it is never changed
+) -> tuple[pd.DataFrame | Blocks, list[dict[str, Any]]]:
+    """Read all files as text: whole, or in blocks those that are given by their paths.
 
     Returns:
         A frame with `file`, `line` and the ten columns as text, in the order of files and lines; and for each file
@@ -57,21 +60,22 @@ def read_files(raw_appraisals: dict[str, bytes]) -> tuple[pd.DataFrame, list[dic
     """
     if not raw_appraisals:
         raise DataError("there is no CSV file of appraised stones: put one into data/01_raw/appraisals/")
-    frames, files, unusable = [], [], []
+    frames: list[Any] = []
+    files, unusable = [], []
     for name, content in raw_appraisals.items():
         try:
-            frame = _read_file(name, content)
+            frame, about = _read(name, content, engine)
         except DataError as error:
             unusable.append(str(error))
             continue
         frames.append(frame)
-        digest = hashlib.sha256(content).hexdigest()
-        files.append({"name": name, "bytes": len(content), "sha256": digest, "rows": len(frame)})
+        files.append({"name": name, **about, "rows": len(frame)})
     if unusable:
         raise DataError("; ".join(unusable) + ". Nothing was trained: mend or remove it, then run again.")
-    return pd.concat(frames, ignore_index=True), files
+    return _joined(frames), files
 
 
+@row_by_row(outputs=2)
 def check_rows(raw_rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Check every row against the schema.
 
@@ -92,33 +96,46 @@ def check_rows(raw_rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     )
 
 
-def drop_duplicates(checked_rows: pd.DataFrame, params: Split) -> pd.DataFrame:
-    """Each different appraisal once, in the order of first appearance; where it came from is left behind."""
+def drop_duplicates(checked_rows: pd.DataFrame | Blocks, params: Split) -> pd.DataFrame | Blocks:
+    """Each different appraisal once, in the order of first appearance; where it came from is left behind.
+
+    Raises:
+        ConfigurationError: Stones in blocks are to be split at random.
+    """
+    if isinstance(checked_rows, Blocks):
+        if params.method != "hash":
+            raise ConfigurationError(
+                "split.method is random, which takes all stones in memory: `kedro run` without --env"
+            )
+        return blockwise.drop_duplicates(checked_rows)
     appraisals = checked_rows[list(COLUMNS)]
     return appraisals.drop_duplicates(ignore_index=True) if params.method == "hash" else appraisals
 
 
-def split(appraisals: pd.DataFrame, params: Split) -> tuple[pd.DataFrame, pd.DataFrame]:
+def split(appraisals: pd.DataFrame | Blocks, params: Split) -> tuple[pd.DataFrame | Blocks, pd.DataFrame | Blocks]:
     """Divide stones into training and holdout.
 
     Raises:
         DataError: Too few stones are left on a side.
     """
-    train, holdout = _by_hash(appraisals, params) if params.method == "hash" else _at_random(appraisals, params)
+    if isinstance(appraisals, pd.DataFrame) and params.method == "random":
+        train, holdout = _at_random(appraisals, params)
+    else:
+        train, holdout = _by_hash(appraisals, params)
     if min(len(train), len(holdout)) < FEWEST_STONES:
         raise DataError(
             f"only {len(appraisals)} good stones: {len(train)} to train on and {len(holdout)} to judge by,"
             f" at least {FEWEST_STONES} of each are needed; see the quarantine for rows that were refused"
         )
-    return train.reset_index(drop=True), holdout.reset_index(drop=True)
+    return train, holdout
 
 
 def report(
     raw_files: list[dict[str, Any]],
-    quarantine: pd.DataFrame,
-    checked_rows: pd.DataFrame,
-    train: pd.DataFrame,
-    holdout: pd.DataFrame,
+    quarantine: pd.DataFrame | Blocks,
+    checked_rows: pd.DataFrame | Blocks,
+    train: pd.DataFrame | Blocks,
+    holdout: pd.DataFrame | Blocks,
 ) -> dict[str, Any]:
     """What came in and what became of it, for the history."""
     contents = "".join(sorted(file["sha256"] for file in raw_files))
@@ -134,9 +151,25 @@ def report(
     }
 
 
+def _read(name: str, content: bytes | Path, engine: Engine) -> tuple[pd.DataFrame | Blocks, dict[str, Any]]:
+    """The rows of a file, and its `bytes` and `sha256`."""
+    if isinstance(content, Path):
+        return blockwise.read_file(name, content, engine.block_rows)
+    return read_whole(name, content)
+
+
+def _joined(frames: list[Any]) -> pd.DataFrame | Blocks:
+    """The rows of all files, one after the other."""
+    if isinstance(frames[0], Blocks):
+        return Blocks(tuple(part for blocks in frames for part in blocks.parts))
+    joined: pd.DataFrame = pd.concat(frames, ignore_index=True)
+    return joined
+
+
+@row_by_row(outputs=2)
 def _by_hash(appraisals: pd.DataFrame, params: Split) -> tuple[pd.DataFrame, pd.DataFrame]:
     held_out = stone_keys(appraisals).to_numpy() < np.uint64(int(params.holdout * 2**64))
-    return appraisals[~held_out], appraisals[held_out]
+    return appraisals[~held_out].reset_index(drop=True), appraisals[held_out].reset_index(drop=True)
 
 
 def _at_random(appraisals: pd.DataFrame, params: Split) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -145,58 +178,7 @@ def _at_random(appraisals: pd.DataFrame, params: Split) -> tuple[pd.DataFrame, p
     if len(appraisals) < FEWEST_STONES:
         return appraisals, appraisals.head(0)
     train, holdout = train_test_split(appraisals, test_size=params.holdout, random_state=params.seed)
-    return train, holdout
-
-
-def _read_file(name: str, content: bytes) -> pd.DataFrame:
-    if not content.strip():
-        raise DataError(f"{name} is empty")
-    try:
-        reader = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
-        header = [column.strip().casefold() for column in next(reader, [])]
-        _check_header(name, header)
-        lines = [(line, row) for line, row in _numbered(reader) if any(field.strip() for field in row)]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{name} is not a CSV file in UTF-8 ({error})") from error
-    if not lines:
-        raise DataError(f"{name} has a header but no stones")
-    rows = [_fit(row, len(header)) for _, row in lines]
-    frame = pd.DataFrame(rows, columns=header, dtype=str)
-    frame["extra"] = [len(row) - len(header) for _, row in lines]
-    return frame.assign(file=name, line=[line for line, _ in lines])[[*PLACE, *COLUMNS, "extra"]]
-
-
-def _numbered(reader: Any) -> Iterator[tuple[int, list[str]]]:  # noqa: ANN401 - csv's reader has no public type
-    """Each row and the line it begins on, counted from 1: a quoted field may span several."""
-    begins = reader.line_num + 1
-    for row in reader:
-        yield begins, row
-        begins = reader.line_num + 1
-
-
-def _check_header(name: str, header: list[str]) -> None:
-    missing = [column for column in COLUMNS if column not in header]
-    unknown = [column for column in header if column not in COLUMNS]
-    repeated = {column for column in header if header.count(column) > 1}
-    if not missing and not unknown and not repeated:
-        return
-    complaints = []
-    if missing:
-        complaints.append(f"lacks the columns {', '.join(missing)}")
-    if unknown:
-        complaints.append(f"has unknown columns {', '.join(_unknown(column, missing) for column in unknown)}")
-    if repeated:
-        complaints.append(f"has columns twice: {', '.join(sorted(repeated))}")
-    raise DataError(f"{name} {' and '.join(complaints)}; its first line must name {','.join(COLUMNS)}")
-
-
-def _unknown(column: str, missing: list[str]) -> str:
-    meant = difflib.get_close_matches(column, missing, n=1)
-    return f"{column!r} (meant {meant[0]}?)" if meant else repr(column)
-
-
-def _fit(row: list[str], length: int) -> list[str]:
-    return (row + [""] * length)[:length]
+    return train.reset_index(drop=True), holdout.reset_index(drop=True)
 
 
 def _reasons(raw_rows: pd.DataFrame, typed: pd.DataFrame) -> dict[int, str]:

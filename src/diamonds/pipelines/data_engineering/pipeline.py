@@ -11,7 +11,7 @@ def create_pipeline() -> Pipeline:
         [
             Node(
                 nodes.read_files,
-                inputs="raw_appraisals",
+                inputs=["raw_appraisals", "params:engine"],
                 outputs=["raw_rows", "raw_files"],
                 name="read_files",
             ),

@@ -6,14 +6,17 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
 from diamonds.attempts import Failure, succeeded
+from diamonds.blocks import Blocks, Engine
 from diamonds.datasets.champion import CurrentChampion
 from diamonds.effects import importances
 from diamonds.errors import ModelError
 from diamonds.features import only_four_cs
 from diamonds.metrics import CONFIDENCE, PairedGain, band_quality, errors, paired_gain, segments
+from diamonds.pipelines.evaluation import blockwise
 from diamonds.pricer import Pricer
 from diamonds.schema import carat_bands, frame_hash, stone_keys
 
@@ -47,7 +50,7 @@ class Promotion(BaseModel, extra="forbid"):
     seed: int
 
 
-def evaluate(pricer: Pricer, holdout: pd.DataFrame) -> tuple[dict[str, Any], pd.DataFrame]:
+def evaluate(pricer: Pricer, holdout: pd.DataFrame | Blocks) -> tuple[dict[str, Any], pd.DataFrame | Blocks]:
     """The errors of a pricer and the quality of its band: overall, and by carat band, cut, color and clarity.
 
     Returns:
@@ -57,6 +60,8 @@ def evaluate(pricer: Pricer, holdout: pd.DataFrame) -> tuple[dict[str, Any], pd.
     Raises:
         ModelError: The model computes something that is no number.
     """
+    if isinstance(holdout, Blocks):
+        return blockwise.evaluate(pricer, holdout)
     quoted = pricer.price(holdout)
     if not np.isfinite(quoted.to_numpy()).all():
         raise ModelError(f"{pricer.name} {pricer.version} computes prices that are no numbers")
@@ -101,20 +106,23 @@ def rank(promotion: Promotion, *metrics: dict[str, Any] | Failure) -> list[dict[
 
 def judge(
     leaderboard: list[dict[str, Any]],
-    holdout: pd.DataFrame,
+    holdout: pd.DataFrame | Blocks,
     champion: CurrentChampion | None,
     promotion: Promotion,
-    **quotes: pd.DataFrame,
+    engine: Engine = Engine(),  # noqa: B008 - it is never changed
+    **quotes: pd.DataFrame | Blocks,
 ) -> dict[str, Any]:
     """Decide whether the best of this run replaces the champion, both judged on the same holdout.
 
-    Stones that the champion has learned from, under another split, judge neither.
+    Stones that the champion has learned from, under another split, judge neither. Of stones in blocks, at most
+    `engine.most_stones` judge.
 
     Args:
         leaderboard: The models of this run, the best first.
         holdout: The stones that judge.
         champion: The present champion, or None.
         promotion: The rule.
+        engine: What does the work.
         quotes: What each model of this run quotes for the holdout, by `quotes_of(model)`.
 
     Returns:
@@ -141,7 +149,21 @@ def judge(
     }
     if champion is None or champion.pricer is None:
         return decision | _unopposed(_named(best["model"], promotion, best[promotion.metric]), champion)
-    return decision | _opposed(best, holdout, champion.pricer, promotion, quotes[quotes_of(best["model"])])
+    stones, quoted = _judges(holdout, quotes[quotes_of(best["model"])], engine, promotion)
+    return decision | _opposed(best, stones, champion.pricer, promotion, quoted)
+
+
+def _judges(
+    holdout: pd.DataFrame | Blocks, quoted: pd.DataFrame | Blocks, engine: Engine, promotion: Promotion
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The stones that judge, and what the challenger quotes for them."""
+    if isinstance(holdout, Blocks) and isinstance(quoted, Blocks):
+        return blockwise.side_by_side(holdout, quoted, engine.most_stones, promotion.seed)
+    if isinstance(holdout, pd.DataFrame) and isinstance(quoted, pd.DataFrame):
+        return holdout, quoted
+    raise ModelError(
+        "the holdout and its quotes are of different engines: `kedro run --pipelines=evaluation` judges anew"
+    )
 
 
 def _unopposed(name: str, champion: CurrentChampion | None) -> dict[str, Any]:
@@ -155,12 +177,20 @@ def _opposed(
     best: dict[str, Any], holdout: pd.DataFrame, champion: Pricer, promotion: Promotion, quoted: pd.DataFrame
 ) -> dict[str, Any]:
     """What the stones say between the best and the champion, where enough of them are new to both."""
-    unseen = ~stone_keys(holdout).isin(stone_keys(champion.stones)).to_numpy()
+    unseen = ~_learned_from(champion, holdout)
     if unseen.sum() < min(FEWEST_STONES, len(holdout)):
         name = _named(best["model"], promotion, best[promotion.metric])
         return {"promote": False, "reason": f"{name} {_no_judges(champion, int(unseen.sum()))}"}
     judges = holdout[unseen]
     return _compare(best["model"], judges, _side_by_side(judges, quoted[unseen], champion), champion.name, promotion)
+
+
+def _learned_from(pricer: Pricer, stones: pd.DataFrame) -> NDArray[np.bool_]:
+    """Which of the stones a pricer has learned from, a block of its own at a time."""
+    keys, found = stone_keys(stones), np.zeros(len(stones), dtype=bool)
+    for block in pricer.stones.blocks():
+        found |= keys.isin(stone_keys(block)).to_numpy()
+    return found
 
 
 def _compare(
@@ -238,9 +268,9 @@ def _worst_band(prices: pd.DataFrame, holdout: pd.DataFrame, promotion: Promotio
     return f"is worse by {losses[worst]:.1%} for stones of {worst} ct"
 
 
-def plot_actual_against_predicted(pricer: Pricer, holdout: pd.DataFrame) -> go.Figure:
+def plot_actual_against_predicted(pricer: Pricer, holdout: pd.DataFrame | Blocks) -> go.Figure:
     """Predicted against actual prices of holdout stones, on logarithmic axes."""
-    shown = holdout.sample(min(MOST_POINTS, len(holdout)), random_state=0)
+    shown = _drawn(holdout, MOST_POINTS)
     predicted = pricer.price(shown)["price"]
     texts = [f"{carat:g} ct {cut}, {color}, {clarity}" for carat, cut, color, clarity in
              zip(shown["carat"], shown["cut"], shown["color"], shown["clarity"], strict=True)]  # fmt: skip
@@ -272,9 +302,9 @@ def plot_actual_against_predicted(pricer: Pricer, holdout: pd.DataFrame) -> go.F
     return figure
 
 
-def plot_importances(pricer: Pricer, holdout: pd.DataFrame) -> go.Figure:
+def plot_importances(pricer: Pricer, holdout: pd.DataFrame | Blocks) -> go.Figure:
     """How much each feature matters to the prices of holdout stones, as bars, the most on top."""
-    shown = holdout.sample(min(MOST_EXPLAINED, len(holdout)), random_state=0)
+    shown = _drawn(holdout, MOST_EXPLAINED)
     found = importances(pricer.explain(shown))[::-1]
     figure = go.Figure(
         go.Bar(
@@ -318,6 +348,13 @@ def plot_leaderboard(leaderboard: list[dict[str, Any]], promotion: Promotion) ->
         xaxis={"title": _axis(promotion.metric)},
     )
     return figure
+
+
+def _drawn(stones: pd.DataFrame | Blocks, most: int) -> pd.DataFrame:
+    """So many of the stones for a figure."""
+    if isinstance(stones, Blocks):
+        return stones.sample(most, seed=0)
+    return stones.sample(min(most, len(stones)), random_state=0)
 
 
 def _quality(stones: pd.DataFrame, quoted: pd.DataFrame) -> dict[str, float]:

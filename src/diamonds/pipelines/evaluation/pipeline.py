@@ -31,6 +31,7 @@ def create_pipeline() -> Pipeline:
                     "holdout": "holdout",
                     "champion": "champion",
                     "promotion": "params:promotion",
+                    "engine": "params:engine",
                     **{nodes.quotes_of(name): f"{name}_quotes" for name in names},
                 },
                 outputs="decision",

@@ -33,8 +33,8 @@ def watch(
         ArtefactError: Its files cannot be loaded.
     """
     pricer = _pricer(champion)
-    stones = traffic_window.stones
-    features = drift.compare(pricer.stones, stones, monitoring)
+    training, stones = pricer.stones.frame(), traffic_window.stones
+    features = drift.compare(training, stones, monitoring)
     sales = _sales(sales_window, pricer, champion.entry.metrics if champion else {}, monitoring)
     verdict = drift.judge(features, len(stones), sales, monitoring)
     report = Report(
@@ -48,7 +48,7 @@ def watch(
         skipped=traffic_window.skipped,
         whole=traffic_window.whole,
         features=features,
-        outside=drift.outside(pricer.stones, stones),
+        outside=drift.outside(training, stones),
         sales=sales,
     )
     logger.info("Retrain: %s. %s", report.retrain, report.reason)

@@ -1,6 +1,8 @@
 """Tuning, fitting and calibrating one model; each function here makes the node of the model it is given."""
 
+import logging
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -8,12 +10,20 @@ import pandas as pd
 from pydantic import BaseModel, Field
 
 from diamonds import models
+from diamonds.blocks import Blocks, Engine, current, some_of
 from diamonds.features import Proportions, only_four_cs, without_length
 from diamonds.intervals import ConformalBand
 from diamonds.pipelines.training.tuning import Tuning
 from diamonds.pricer import Pricer, TrainingSummary, dollars
 from diamonds.pricer.estimator import dump, restore
 from diamonds.schema import FEATURES
+from diamonds.stones import SortedStones
+
+logger = logging.getLogger(__name__)
+
+#: What a model's parameters are told beside, where it has learned from some of the training stones.
+FITTED_TO = "fitted_to"
+SEED = 42
 
 
 class Calibration(BaseModel, extra="forbid"):
@@ -42,16 +52,18 @@ def tuning(name: str) -> Callable[..., dict[str, Any]]:
     module = models.get(name)
 
     def tune(
-        train: pd.DataFrame,
+        train: pd.DataFrame | Blocks,
         params: BaseModel,
         tuning: Tuning,
         studies: Any,  # noqa: ANN401 - opens Optuna's storage
+        engine: Engine = Engine(),  # noqa: B008 - it is never changed
     ) -> dict[str, Any]:
         if not models.is_tuned(module):
             return {"params": params.model_dump(mode="json"), "trials": []}
         from diamonds.pipelines.training.search import search
 
-        folds = [(train.iloc[known], train.iloc[judged]) for known, judged in _folds(train, tuning.folds, tuning.seed)]
+        some = some_of(train, engine.most_stones, SEED)
+        folds = [(some.iloc[known], some.iloc[judged]) for known, judged in _folds(some, tuning.folds, tuning.seed)]
         return search(name, folds, params, tuning, studies())
 
     tune.__annotations__["params"] = module.Params  # Kedro checks the model's entry against it before any node runs
@@ -75,8 +87,20 @@ def fitting(name: str) -> Callable[..., _Fitted]:
     """The node that fits a model to the training stones."""
     module = models.get(name)
 
-    def fit(train: pd.DataFrame, chosen: dict[str, Any]) -> _Fitted:
-        return _fit(module, train, module.Params.model_validate(chosen["params"]))
+    def fit(
+        train: pd.DataFrame | Blocks,
+        chosen: dict[str, Any],
+        engine: Engine = Engine(),  # noqa: B008 - it is never changed
+    ) -> _Fitted:
+        params = module.Params.model_validate(chosen["params"])
+        if isinstance(train, Blocks) and models.is_blockwise(module):
+            fitted: _Fitted = module.fit_blocks(params, train)
+            return fitted
+        some = some_of(train, engine.most_stones, SEED)
+        if len(some) < len(train):
+            known = f"{len(some):,} of {len(train):,}"
+            logger.warning("%s learns from %s stones, for it takes them in memory (engine.most_stones)", name, known)
+        return _fit(module, some, params)
 
     return fit
 
@@ -85,31 +109,47 @@ def calibrating(name: str) -> Callable[..., Pricer]:
     """The node that learns a model's band from predictions on folds it was not fitted to, and makes its pricer."""
     module = models.get(name)
 
-    def calibrate(
-        train: pd.DataFrame,
+    def calibrate(  # noqa: PLR0913, PLR0917 - what a pricer is made of
+        train: pd.DataFrame | Blocks,
         estimator: _Fitted,
         chosen: dict[str, Any],
         data_report: dict[str, Any],
         calibration: Calibration,
+        engine: Engine = Engine(),  # noqa: B008 - it is never changed
     ) -> Pricer:
         params = module.Params.model_validate(chosen["params"])
+        some = some_of(train, engine.most_stones, SEED)
         measured, partly, guessed = (
-            ConformalBand.calibrate(train["carat"], train["price"], quoted, calibration.confidence)
-            for quoted in _out_of_fold(module, train, params, calibration)
+            ConformalBand.calibrate(some["carat"], some["price"], quoted, calibration.confidence)
+            for quoted in _out_of_fold(module, some, params, calibration)
         )
         restore(name, dump(name, estimator))  # what cannot be saved and loaded fails here, and this model alone
+        summary = TrainingSummary.of(some, chosen["params"], data_report["data_fingerprint"])
         return Pricer(
             name=name,
             estimator=estimator,
             band=measured,
             partly_band=partly.around(measured).around(guessed),
             guessed_band=guessed,
-            proportions=Proportions.of(train),
-            summary=TrainingSummary.of(train, chosen["params"], data_report["data_fingerprint"]),
-            stones=train,
+            proportions=Proportions.of(some),
+            summary=_of_all(summary, module, train) if isinstance(train, Blocks) else summary,
+            stones=_sorted(train),
         )
 
     return calibrate
+
+
+def _sorted(train: pd.DataFrame | Blocks) -> SortedStones:
+    """The training stones as a pricer keeps them; those in blocks are sorted on the disk."""
+    if isinstance(train, Blocks):
+        return SortedStones.from_blocks(train, current().new_folder())
+    return SortedStones.of(train)
+
+
+def _of_all(summary: TrainingSummary, module: models.ModelModule, train: Blocks) -> TrainingSummary:
+    """The summary of a training on all these stones; it says so where the model itself has learned from fewer."""
+    fitted_to = {} if models.is_blockwise(module) or summary.rows == len(train) else {FITTED_TO: summary.rows}
+    return replace(summary.over(train), params=summary.params | fitted_to)
 
 
 def _out_of_fold(

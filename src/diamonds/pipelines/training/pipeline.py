@@ -19,13 +19,13 @@ def _train(name: str) -> Pipeline:
         [
             Node(
                 attempt(name, nodes.tuning(name)),
-                inputs=["train", f"params:models.{name}", "params:tuning", "studies"],
+                inputs=["train", f"params:models.{name}", "params:tuning", "studies", "params:engine"],
                 outputs=f"{name}_params",
                 name="tune",
             ),
             Node(
                 attempt(name, nodes.fitting(name)),
-                inputs=["train", f"{name}_params"],
+                inputs=["train", f"{name}_params", "params:engine"],
                 outputs=f"{name}_estimator",
                 name="fit",
             ),
@@ -37,6 +37,7 @@ def _train(name: str) -> Pipeline:
                     f"{name}_params",
                     "data_report",
                     "params:calibration",
+                    "params:engine",
                 ],
                 outputs=f"{name}_pricer",
                 name="calibrate",
