@@ -110,6 +110,18 @@ def test_the_reference_shows_every_object_with_its_fields(site, document):
     assert fields - _codes(page) == set()
 
 
+def test_the_reference_names_every_address_of_a_streams_page_and_each_way_to_steer_it(site):
+    page = _section(site["reference/routes.html"], "the-page-of-a-stream")
+    app, controls = ((ROOT / f"src/diamonds/streams/live/{name}.py").read_text() for name in ("app", "controls"))
+    addresses = {re.sub(r":\w+}", "}", address) for address in re.findall(r'Route\("([^"]+)"', app)}
+    ways = set(re.findall(r'^ {12}"(\w+)": ', controls, re.MULTILINE))
+
+    assert len(addresses) == 12
+    assert len(ways) == 9
+    assert _codes(page) == addresses | {f"/control/{way}" for way in ways}
+    assert re.findall(r"<td>\s*</td>", page) == []
+
+
 def test_the_reference_names_every_command_with_its_options_and_no_other(site):
     page = site["reference/commands.html"]
 
@@ -136,6 +148,14 @@ def test_the_reference_names_every_table_and_column_and_no_other(site):
     assert set(re.findall(r'<h2 id="([a-z_]+)"', page)) == set(Base.metadata.tables)
     for name, table in Base.metadata.tables.items():
         assert _codes(_section(page, name)) == {column.name for column in table.columns}, name
+
+
+def test_no_column_lacks_its_meaning(site):
+    page = site["reference/tables.html"]
+    rows = re.findall(r"<tr>\s*<td><code>(\w+)</code></td>(.*?)</tr>", page, re.DOTALL)
+
+    assert len(rows) == sum(len(table.columns) for table in Base.metadata.tables.values())
+    assert [name for name, cells in rows if not re.findall(r"<td>(.*?)</td>", cells, re.DOTALL)[-1].strip()] == []
 
 
 def test_what_a_column_means_is_read_from_its_comment(site):
