@@ -75,6 +75,15 @@ def _json_of(url):
         return json.load(answer)
 
 
+def test_what_the_page_of_the_traffic_log_asks_with_curl_is_answered(served):
+    asked = [words for words in commands((ROOT / "docs/traffic.md").read_text()) if words[0] == "curl"]
+
+    filtered, counted = (ask(words, served.url) for words in asked)
+
+    assert {exchange["status"] for exchange in filtered["exchanges"]} <= {422}
+    assert all(each["exchanges"] > 0 for each in counted["counts"])
+
+
 @pytest.mark.parametrize("page", ["README.md", "docs/tutorials/first-price.md"])
 def test_what_a_page_asks_of_the_service_is_answered_as_it_says(served, page):
     text = (ROOT / page).read_text()

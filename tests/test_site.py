@@ -15,13 +15,12 @@ from diamonds.pipelines.evaluation.nodes import Promotion
 from diamonds.store.tables import Base
 from diamonds.streams import learners
 from diamonds.streams.spec import FeedSpec
-from documented import all_commands, commands, titled
+from documented import all_commands
 from links import BROUGHT, lead
 from navigation import complete
 from project import ROOT, memory
 from reference import cards
 
-TUTORIAL = ROOT / "docs/tutorials/own-model.md"
 #: What a browser loads by itself.
 LOADED = re.compile(
     r"""<(?:script|img|link|iframe)[^>]+(?:src|href)=["']?((?:https?:)?//[^"'\s>]+)|url\(["']?(https?:[^)]+)"""
@@ -237,37 +236,3 @@ def test_a_page_that_the_navigation_does_not_name_is_put_among_the_how_tos(tmp_p
 )
 def test_a_link_leads_to_where_its_page_is_on_the_site(link, led):
     assert lead(link, "how-to/fresh-data.md") == led
-
-
-def test_the_model_of_the_tutorial_is_trained_and_competes(small_trained):
-    blocks = titled(TUTORIAL)
-    (file,) = (place for place in blocks if place.endswith(".py"))
-    (small_trained.folder / file).write_text(blocks[file])
-    with (small_trained.folder / "conf/base/parameters_models.yml").open("a") as entries:
-        entries.write(blocks["conf/base/parameters_models.yml"])
-
-    said = [small_trained.succeed(*words) for words in commands(TUTORIAL.read_text())]
-
-    runs, _ = memory(small_trained)
-    alone, together = runs[1]["models"], runs[0]["models"]
-    assert len(said) == 4
-    assert [model["name"] for model in alone] == ["neighbours"]
-    assert alone[0]["parameters"] == {"stones": 6}
-    assert {model["name"] for model in together} == {*models.available(), "neighbours"}
-    assert re.search(r"neighbours +\$[0-9,.]+", said[1])
-    maes = {model["name"]: model["metrics"]["overall"]["mae"] for model in together}
-    assert maes["neighbours"] < maes["median"] / 4
-
-
-@pytest.mark.parametrize("page", ["how-to/fresh-data.md", "how-to/rollback.md"])
-def test_the_commands_of_a_how_to_do_as_they_are_told(small_trained, page):
-    for words in commands((ROOT / "docs" / page).read_text()):
-        assert small_trained.succeed(*words) or words[0] == "kedro"
-
-
-def test_the_feed_of_the_how_to_is_one():
-    entries = yaml.safe_load(titled(ROOT / "docs/how-to/new-feed.md")["conf/base/streams.yml"])
-
-    (spec,) = (FeedSpec(name=name, **entry) for name, entry in entries.items())
-
-    assert list(learners.build(spec)) == ["prices"]
