@@ -113,10 +113,10 @@ bench-kills: setup ## Whether a retraining can be killed at twenty random instan
 screenshots: setup ## Take pictures of all pages into docs/images; five minutes
 	$(BIN)/python docs/screenshots.py
 
-# Both builds of XGBoost are pinned: pyproject.toml says which one a machine takes.
+# They hold for the oldest Python that is promised. Both builds of XGBoost are pinned: pyproject.toml says which one a machine takes.
 lock: ## Choose versions anew
 	rm -rf build/lock && python3 -m venv build/lock && build/lock/bin/pip install --quiet uv
-	build/lock/bin/uv pip install --quiet --python build/lock/bin/python '.[train,stream,dev,mlflow]'
+	build/lock/bin/uv pip install --quiet --python-version 3.11 --python build/lock/bin/python '.[train,stream,dev,mlflow]'
 	{ build/lock/bin/uv pip freeze --python build/lock/bin/python --exclude-editable | grep -E '^[A-Za-z0-9_.-]+==' \
 	  | grep -vE '^(diamonds|xgboost(-cpu)?)=='; \
 	  build/lock/bin/python -c "import xgboost as x; print('xgboost==' + x.__version__); print('xgboost-cpu==' + x.__version__)"; } \

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 
 from project import ROOT, serve, stop
 
@@ -32,6 +33,17 @@ def test_only_those_who_develop_wait_for_their_tools():
     ]  # fmt: skip
     assert made_by["setup"] == ".venv/whole"
     assert {"test", "check", "format", "docs", "screenshots"} <= {n for n, needs in made_by.items() if needs == "setup"}
+
+
+def test_every_version_of_the_lock_runs_on_the_oldest_python_that_is_promised():
+    least = re.search(r'requires-python = ">=(.+)"', (ROOT / "pyproject.toml").read_text()).group(1)
+    known = {_plain(each.name): each.metadata["Requires-Python"] for each in importlib.metadata.distributions()}
+    locked = {_plain(line.split("==")[0]) for line in (ROOT / "requirements.lock").read_text().splitlines()}
+
+    wanting = {name: known[name] for name in locked & known.keys() if known[name]}
+
+    assert len(wanting) > 150
+    assert {name: asks for name, asks in wanting.items() if f"{least}.0" not in SpecifierSet(asks)} == {}
 
 
 def test_what_is_installed_first_trains_and_serves(small, tmp_path):
