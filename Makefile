@@ -68,11 +68,14 @@ format: setup ## Format the code and mend what lint can mend
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
+# What MkDocs says of its makers' plans, and of what others' code calls, is not ours to mend.
+MKDOCS := NO_MKDOCS_2_WARNING=1 PYTHONWARNINGS=ignore::DeprecationWarning $(BIN)/mkdocs
+
 docs: setup ## Build the documentation as a site, its reference from the code: build/site
-	$(BIN)/mkdocs build --strict
+	$(MKDOCS) build --strict
 
 docs-serve: setup ## Show the documentation at http://127.0.0.1:8000, and anew as it is written
-	$(BIN)/mkdocs serve --strict --dev-addr 127.0.0.1:8000
+	$(MKDOCS) serve --strict --dev-addr 127.0.0.1:8000
 
 # Where the Bento finds its own requirements: those of the service, each at the version of the lock.
 bento: .venv/ready ## Build a Bento of the service and the champion: build/diamonds.bento, and unpacked build/bento
