@@ -2,17 +2,16 @@
 
 import os
 import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-AXE = Path(__file__).parent / "axe"
+from node import modules
+
 MISSING = "no Chromium: apt-get install chromium"
 #: A browser on a busy machine takes its time, in milliseconds.
 PATIENCE = 20_000
@@ -53,15 +52,8 @@ JUDGED = """async (exclude) => {
 
 @cache
 def axe_script() -> str:
-    """The script that judges, from npm: no address of a registry is in its lock."""
-    npm = shutil.which("npm")
-    if npm is None:
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)("no npm: install Node.js")
-    script = AXE / "node_modules/axe-core/axe.min.js"
-    if not script.exists():
-        done = subprocess.run([npm, "ci", "--ignore-scripts"], cwd=AXE, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-    return script.read_text()
+    """The script that judges."""
+    return (modules() / "axe-core/axe.min.js").read_text()
 
 
 @contextmanager

@@ -17,10 +17,15 @@ TITLED = re.compile(r'```\w+ title="([^"]+)"\n(.*?)```', re.DOTALL)
 IN_CODE = re.compile(r"`([^`\n]+)`|^\$ (.*)", re.MULTILINE)
 
 
-def commands(text: str, runnable: re.Pattern[str] = RUNS) -> list[list[str]]:
-    """The commands that a test runs, word by word, in their order."""
-    blocks = "\n".join(runnable.findall(text)).replace("\\\n", " ")
-    return [shlex.split(line[2:]) for line in blocks.splitlines() if line.startswith("$ ")]
+def marked(text: str) -> str:
+    """The lines that a test types, as a script."""
+    blocks = "\n".join(RUNS.findall(text)).replace("\\\n", " ")
+    return "\n".join(line[2:] for line in blocks.splitlines() if line.startswith("$ "))
+
+
+def commands(text: str) -> list[list[str]]:
+    """These lines, word by word."""
+    return [shlex.split(line) for line in marked(text).splitlines()]
 
 
 def titled(page: Path) -> dict[str, str]:
@@ -30,10 +35,14 @@ def titled(page: Path) -> dict[str, str]:
 
 def ask(curl: list[str], url: str) -> Any:
     """What a service at `url` answers to a command of curl's that is written for the usual place."""
-    assert curl[:3] == ["curl", "-X", "POST"]
-    _, _, _, address, _, header, _, body = curl
+    options = {word: curl[place + 1] for place, word in enumerate(curl) if word in {"-X", "-H", "-d"}}
+    (address,) = (word for word in curl if word.startswith("http://127.0.0.1:3000/"))
+    assert len(curl) == 2 + 2 * len(options)
     request = urllib.request.Request(  # noqa: S310 - our own loopback address
-        address.replace("http://127.0.0.1:3000", url), body.encode(), dict([header.split(": ")])
+        address.replace("http://127.0.0.1:3000", url),
+        options["-d"].encode() if "-d" in options else None,
+        dict([options["-H"].split(": ")]),
+        method=options.get("-X"),
     )
     with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
         return json.load(answer)

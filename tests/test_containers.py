@@ -64,13 +64,19 @@ def test_tables_are_there_before_anything_that_needs_them(name):
     assert SERVICES["migrate"]["depends_on"]["database"] == {"condition": "service_healthy"}
 
 
-def test_no_secret_has_a_value_in_a_file_and_the_password_is_asked_for():
+def test_no_secret_has_a_value_in_a_file():
     given = {name: value for each in SERVICES.values() for name, value in each.get("environment", {}).items()}
     secrets = {name: value for name, value in given.items() if re.search("PASSWORD|TOKEN|KEY|URL", name)}
 
-    assert all(value is None or "${POSTGRES_PASSWORD:?" in value for value in secrets.values()), secrets
+    assert all(value is None or "${POSTGRES_PASSWORD:-}" in value for value in secrets.values()), secrets
     assert len(secrets) == 4
     assert re.findall(r"^(?!#).+=(.*)$", (ROOT / ".env.example").read_text(), re.MULTILINE) == [""]
+
+
+def test_the_feed_starts_without_an_env_file_or_anything_else():
+    """Compose reads the whole file, whatever is started: a variable that it requires is required by all."""
+    assert re.findall(r"\$\{\w+:?\?", COMPOSE.read_text()) == []
+    assert SERVICES["api"].keys() & {"environment", "env_file", "depends_on", "volumes"} == set()
 
 
 def test_each_variable_that_is_passed_on_is_explained_in_the_example():

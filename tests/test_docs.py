@@ -75,6 +75,15 @@ def _json_of(url):
         return json.load(answer)
 
 
+def test_what_the_page_of_the_traffic_log_asks_with_curl_is_answered(served):
+    asked = [words for words in commands((ROOT / "docs/traffic.md").read_text()) if words[0] == "curl"]
+
+    filtered, counted = (ask(words, served.url) for words in asked)
+
+    assert {exchange["status"] for exchange in filtered["exchanges"]} <= {422}
+    assert all(each["exchanges"] > 0 for each in counted["counts"])
+
+
 @pytest.mark.parametrize("page", ["README.md", "docs/tutorials/first-price.md"])
 def test_what_a_page_asks_of_the_service_is_answered_as_it_says(served, page):
     text = (ROOT / page).read_text()
@@ -128,9 +137,9 @@ def test_every_link_inside_leads_somewhere():
     assert broken == []
 
 
-def test_the_readme_is_about_five_hundred_words_and_shows_a_picture():
-    assert 400 <= len(README.split()) <= 560
-    assert re.search(r"!\[.+\]\(docs/images/.+\.png\)", README)
+def test_the_readme_has_its_five_hundred_words_and_shows_pictures():
+    assert 450 <= len(README.split()) <= 500
+    assert len(re.findall(r"!\[.+\]\(docs/images/.+\.png\)", README)) == 2
 
 
 def test_the_map_names_folders_that_exist():

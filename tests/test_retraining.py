@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import re
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
@@ -96,9 +97,14 @@ def test_a_file_whose_rows_are_all_refused_is_fresh_once(small_trained):
         "carat,cut,color,clarity,depth,table,price,x,y,z\n" + "1.0,Ideal,Z,VS2,61.8,57,5000,6.4,6.4,3.96\n" * 3
     )
 
-    first = small_trained.succeed("diamonds", "retrain", "--if-fresh")
+    trained = small_trained.run("diamonds", "retrain", "--if-fresh")
+    first, said = trained.stdout, trained.stderr
     second = small_trained.succeed("diamonds", "retrain", "--if-fresh")
 
+    assert "WARNING" not in said
+    assert "Read 3,003 rows from 2 CSV files: 3 quarantined, " in said
+    (place,) = re.findall(r"The rows that were refused, with file, line and reason: (\S+)$", said, re.MULTILINE)
+    assert (small_trained.folder / place).read_text().count("autumn.csv,") == 3
     assert first.startswith("Retraining: autumn.csv is new.\n")
     assert second.startswith("Nothing to do: no file, parameter or code has changed since the run ")
     runs, _ = memory(small_trained)

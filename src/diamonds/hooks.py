@@ -109,11 +109,7 @@ class TrainingHistory:
             return
         if dataset_name == "data_report":
             history.update_run(self._engine, self._run_id, **data)
-            logger.info(
-                "Read %s rows from %d CSV files: %s quarantined, %s duplicates; %s stones to train on, %s held out",
-                *(f"{data['rows_in']:,}", len(data["files"]), f"{data['quarantined']:,}", f"{data['duplicates']:,}"),
-                *(f"{data['training_rows']:,}", f"{data['holdout_rows']:,}"),
-            )
+            self._say_what_came_in(data)
         elif dataset_name == "decision":
             history.update_run(self._engine, self._run_id, decision=data["reason"], gain=_finite(data["gain"]))
             logger.info("%s: %s", "The challenger wins" if data["promote"] else "The champion stays", data["reason"])
@@ -169,13 +165,26 @@ class TrainingHistory:
             self._engine.dispose()
             self._engine = None
 
+    def _say_what_came_in(self, report: dict[str, Any]) -> None:
+        counts = ("rows_in", "quarantined", "duplicates", "training_rows", "holdout_rows")
+        rows, refused, duplicates, training, holdout = (f"{report[name]:,}" for name in counts)
+        files = f"{len(report['files'])} CSV file{'' if len(report['files']) == 1 else 's'}"
+        logger.info(
+            "Read %s rows from %s: %s quarantined, %s duplicates; %s stones to train on, %s held out",
+            *(rows, files, refused, duplicates, training, holdout),
+        )
+        quarantine = self._catalog.get("quarantine") if self._catalog else None
+        if report["quarantined"] and isinstance(quarantine, AbstractVersionedDataset):
+            place = Path(quarantine._get_load_path())
+            logger.info("The rows that were refused, with file, line and reason: %s", self._within_project(place))
+
     def _place_of(self, dataset_name: str) -> str | None:
         """Where the run saved a pricer: relative to the project, where it lies inside."""
         dataset = self._catalog.get(dataset_name) if self._catalog else None
-        if not isinstance(dataset, PricerDataset):
-            return None
-        folder = dataset.folder()
-        return str(folder.relative_to(self._project) if folder.is_relative_to(self._project) else folder)
+        return str(self._within_project(dataset.folder())) if isinstance(dataset, PricerDataset) else None
+
+    def _within_project(self, place: Path) -> Path:
+        return place.relative_to(self._project) if place.is_relative_to(self._project) else place
 
 
 def _check_model_entries(parameters: dict[str, Any]) -> None:

@@ -145,10 +145,11 @@ def retrain(project: Path) -> str:
         DiamondsError: The data cannot be used, or a model failed.
     """
     from kedro.framework.session import KedroSession
+    from kedro.runner import SequentialRunner
 
     session = KedroSession.create(project)
     with kedro_in_plain_words(), session:
-        session.run()
+        session.run(runner=SequentialRunner())  # named, so that kedro viz keeps what it saw of the run
     return str(session.store["session_id"])
 
 

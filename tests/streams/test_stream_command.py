@@ -209,7 +209,16 @@ def test_paused_waits_for_a_person_to_start_it(project, feed_url):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_make_stream_starts_a_feed_and_its_learner_and_ends_both(project, number):
     feed_port, page_port = free_port(), free_port()
-    words = ["make", "-s", "-f", str(ROOT / "Makefile"), "-o", "setup", "stream", f"BIN={Path(sys.executable).parent}"]
+    words = [
+        "make",
+        "-s",
+        "-f",
+        str(ROOT / "Makefile"),
+        "-o",
+        ".venv/ready",
+        "stream",
+        f"BIN={Path(sys.executable).parent}",
+    ]
     words += [f"FEED_PORT={feed_port}", f"PAGE_PORT={page_port}"]
     environment = project.environment | {"PYTHONPATH": SOURCES, "PYTHONUNBUFFERED": "1"}
     pipe = subprocess.PIPE

@@ -63,23 +63,23 @@ class TrainingRun(Base):
 
     __tablename__ = "training_run"
 
-    id: Mapped[str] = mapped_column(String(64), primary_key=True)
-    started_at: Mapped[datetime]
-    finished_at: Mapped[datetime | None]
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)  # its moment in UTC, the version of its models
+    started_at: Mapped[datetime]  # when
+    finished_at: Mapped[datetime | None]  # when it ended; null while it runs, and where it was killed
     outcome: Mapped[str] = mapped_column(String(16))  # running, succeeded, failed or interrupted
-    error: Mapped[str | None] = mapped_column(Text)
+    error: Mapped[str | None] = mapped_column(Text)  # why it failed, or which of its models did
     process: Mapped[str] = mapped_column(String(255))  # host and process id, to tell a killed run from a running one
     selection: Mapped[dict[str, Any]]  # what was asked for: pipelines, namespaces, tags, …
-    parameters: Mapped[dict[str, Any]]
+    parameters: Mapped[dict[str, Any]]  # all that held, `conf/local` included
     code_version: Mapped[str | None] = mapped_column(String(64))  # git commit, with "+" where files were changed
     code_hash: Mapped[str | None] = mapped_column(String(64))  # SHA-256 of the project's own code
-    data_fingerprint: Mapped[str | None] = mapped_column(String(64))
+    data_fingerprint: Mapped[str | None] = mapped_column(String(64))  # SHA-256 of the SHA-256 of its CSVs, sorted
     files: Mapped[list[dict[str, Any]] | None]  # name, size, sha256, rows of each
-    rows_in: Mapped[int | None]
-    quarantined: Mapped[int | None]
-    duplicates: Mapped[int | None]
-    training_rows: Mapped[int | None]
-    holdout_rows: Mapped[int | None]
+    rows_in: Mapped[int | None]  # rows of all CSVs
+    quarantined: Mapped[int | None]  # rows that were refused
+    duplicates: Mapped[int | None]  # rows that repeat another
+    training_rows: Mapped[int | None]  # stones to learn from
+    holdout_rows: Mapped[int | None]  # stones to judge by
     holdout: Mapped[str | None] = mapped_column(String(64))  # `schema.frame_hash` of the stones that judge
     decision: Mapped[str | None] = mapped_column(Text)  # in one sentence
     gain: Mapped[dict[str, Any] | None]  # over the champion, with its interval; none where there was none to beat
@@ -92,16 +92,16 @@ class TrainedModel(Base):
     __tablename__ = "trained_model"
     __table_args__ = (UniqueConstraint("name", "version", name="one_version_a_model"),)
 
-    id: Mapped[int] = mapped_column(primary_key=True)
-    run_id: Mapped[str] = mapped_column(ForeignKey("training_run.id"))
-    name: Mapped[str] = mapped_column(String(64))
-    version: Mapped[str] = mapped_column(String(64))
-    trained_at: Mapped[datetime]
-    parameters: Mapped[dict[str, Any] | None]
-    metrics: Mapped[dict[str, Any] | None]
+    id: Mapped[int] = mapped_column(primary_key=True)  # counted
+    run_id: Mapped[str] = mapped_column(ForeignKey("training_run.id"))  # the run that trained it, a `training_run.id`
+    name: Mapped[str] = mapped_column(String(64))  # its file in `diamonds.models`
+    version: Mapped[str] = mapped_column(String(64))  # the run's id
+    trained_at: Mapped[datetime]  # when it was entered
+    parameters: Mapped[dict[str, Any] | None]  # those that it was fitted with; null where it failed
+    metrics: Mapped[dict[str, Any] | None]  # errors on the holdout, overall and by segment
     holdout: Mapped[str | None] = mapped_column(String(64))  # of the stones that gave the metrics
     artefact: Mapped[str | None] = mapped_column(Text)  # a folder, relative to the project where it lies inside
-    error: Mapped[str | None] = mapped_column(Text)
+    error: Mapped[str | None] = mapped_column(Text)  # why it failed
 
 
 class Promotion(Base):
@@ -109,14 +109,14 @@ class Promotion(Base):
 
     __tablename__ = "promotion"
 
-    id: Mapped[int] = mapped_column(primary_key=True)
+    id: Mapped[int] = mapped_column(primary_key=True)  # counted; the greatest is the present
     previous_id: Mapped[int] = mapped_column(unique=True)  # 0 for the first; two successors cannot both be kept
-    from_model: Mapped[str | None] = mapped_column(String(64))
-    from_version: Mapped[str | None] = mapped_column(String(64))
-    to_model: Mapped[str] = mapped_column(String(64))
-    to_version: Mapped[str] = mapped_column(String(64))
-    reason: Mapped[str] = mapped_column(Text)
-    decided_at: Mapped[datetime]
+    from_model: Mapped[str | None] = mapped_column(String(64))  # who was champion before; null for the first
+    from_version: Mapped[str | None] = mapped_column(String(64))  # its version
+    to_model: Mapped[str] = mapped_column(String(64))  # who became champion
+    to_version: Mapped[str] = mapped_column(String(64))  # its version
+    reason: Mapped[str] = mapped_column(Text)  # in words
+    decided_at: Mapped[datetime]  # when
 
 
 class Traffic(Base):
@@ -134,21 +134,21 @@ class Traffic(Base):
         {"postgresql_partition_by": "RANGE (request_id)"},
     )
 
-    request_id: Mapped[str] = mapped_column(ExchangeId, primary_key=True)
-    received_at: Mapped[datetime]
-    duration_ms: Mapped[float]
-    method: Mapped[str] = mapped_column(String(16))
-    path: Mapped[str] = mapped_column(Text)
-    status: Mapped[int]
-    request_body: Mapped[Any | None] = mapped_column(Document)
-    response_body: Mapped[Any | None] = mapped_column(Document)
-    model: Mapped[str | None] = mapped_column(String(64))
-    version: Mapped[str | None] = mapped_column(String(64))
-    client: Mapped[str | None] = mapped_column(String(255))
+    request_id: Mapped[str] = mapped_column(ExchangeId, primary_key=True)  # a UUID of version 7, in every answer
+    received_at: Mapped[datetime]  # when the request arrived
+    duration_ms: Mapped[float]  # from then until the answer left
+    method: Mapped[str] = mapped_column(String(16))  # of HTTP
+    path: Mapped[str] = mapped_column(Text)  # what was asked, without what follows `?`
+    status: Mapped[int]  # of HTTP
+    request_body: Mapped[Any | None] = mapped_column(Document)  # what was sent
+    response_body: Mapped[Any | None] = mapped_column(Document)  # what was answered
+    model: Mapped[str | None] = mapped_column(String(64))  # who priced; null where nobody did
+    version: Mapped[str | None] = mapped_column(String(64))  # its version
+    client: Mapped[str | None] = mapped_column(String(255))  # the caller's address
     request_bytes: Mapped[int | None]  # how many arrived
-    response_bytes: Mapped[int | None]
+    response_bytes: Mapped[int | None]  # how many were answered
     request_sha256: Mapped[str | None] = mapped_column(String(64))  # of what arrived; only where less of it is kept
-    response_sha256: Mapped[str | None] = mapped_column(String(64))
+    response_sha256: Mapped[str | None] = mapped_column(String(64))  # of what was answered; only where less is kept
     # Both bodies, packed, where prices were quoted and a body is kept cut: a sale may name any of them.
     quoted: Mapped[str | None] = mapped_column(Text)
 
@@ -161,11 +161,11 @@ class Sale(Base):
     request_id: Mapped[str] = mapped_column(String(36), primary_key=True)  # of the exchange in `traffic`
     position: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)  # in its batch; -1 if quoted alone
     price: Mapped[float]  # in dollars
-    recorded_at: Mapped[datetime]
+    recorded_at: Mapped[datetime]  # when it was told
     stone: Mapped[dict[str, Any]]  # as it was described
     quote: Mapped[dict[str, Any]]  # as it was answered
-    model: Mapped[str] = mapped_column(String(64))
-    version: Mapped[str] = mapped_column(String(64))
+    model: Mapped[str] = mapped_column(String(64))  # who quoted
+    version: Mapped[str] = mapped_column(String(64))  # its version
     exported_to: Mapped[str | None] = mapped_column(String(255))  # the CSV of appraisals that it belongs to
     exported_at: Mapped[datetime | None]  # since when that is there
 
@@ -175,10 +175,10 @@ class Stream(Base):
 
     __tablename__ = "stream"
 
-    feed: Mapped[str] = mapped_column(String(32), primary_key=True)
-    config: Mapped[dict[str, Any]]
+    feed: Mapped[str] = mapped_column(String(32), primary_key=True)  # its entry in `conf/base/streams.yml`
+    config: Mapped[dict[str, Any]]  # that entry, as it was
     config_hash: Mapped[str] = mapped_column(String(64))  # of what decides what is learned
-    created_at: Mapped[datetime]
+    created_at: Mapped[datetime]  # when
 
 
 class StreamCheckpoint(Base):
@@ -186,19 +186,19 @@ class StreamCheckpoint(Base):
 
     __tablename__ = "stream_checkpoint"
 
-    feed: Mapped[str] = mapped_column(String(32), primary_key=True)
+    feed: Mapped[str] = mapped_column(String(32), primary_key=True)  # a `stream.feed`
     version: Mapped[int] = mapped_column(BigInteger)  # how many batches; who commits names the one before
     page: Mapped[int] = mapped_column(BigInteger)  # the first that is not consumed whole
     last_key: Mapped[int | None] = mapped_column(BigInteger)  # the greatest that was accepted
-    rows: Mapped[int] = mapped_column(BigInteger)
+    rows: Mapped[int] = mapped_column(BigInteger)  # how many were learned
     rejected: Mapped[int] = mapped_column(BigInteger)  # rows of the feed that are not learned, unless read again
     status: Mapped[str] = mapped_column(String(16))  # running, paused, caught up, stalled or failed
     state: Mapped[dict[str, Any]] = mapped_column(OrderedDocument)  # by learner, as it dumps itself
-    state_schema: Mapped[int]
+    state_schema: Mapped[int]  # the version of what is in `state`
     coefficients: Mapped[dict[str, Any]] = mapped_column(OrderedDocument)  # by learner
     statistics: Mapped[dict[str, Any]] = mapped_column(OrderedDocument)  # by learner; scores among them
-    code_version: Mapped[str | None] = mapped_column(String(64))
-    updated_at: Mapped[datetime]
+    code_version: Mapped[str | None] = mapped_column(String(64))  # git commit that learned last
+    updated_at: Mapped[datetime]  # when
 
 
 class StreamHistory(Base):
@@ -206,13 +206,13 @@ class StreamHistory(Base):
 
     __tablename__ = "stream_history"
 
-    feed: Mapped[str] = mapped_column(String(32), primary_key=True)
-    version: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
-    page: Mapped[int] = mapped_column(BigInteger)
-    rows: Mapped[int] = mapped_column(BigInteger)
-    at: Mapped[datetime]
-    coefficients: Mapped[dict[str, Any]] = mapped_column(OrderedDocument)
-    scores: Mapped[dict[str, Any]] = mapped_column(OrderedDocument)
+    feed: Mapped[str] = mapped_column(String(32), primary_key=True)  # a `stream.feed`
+    version: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)  # the checkpoint's then
+    page: Mapped[int] = mapped_column(BigInteger)  # the first that was not consumed whole
+    rows: Mapped[int] = mapped_column(BigInteger)  # how many were learned
+    at: Mapped[datetime]  # when
+    coefficients: Mapped[dict[str, Any]] = mapped_column(OrderedDocument)  # by learner
+    scores: Mapped[dict[str, Any]] = mapped_column(OrderedDocument)  # by learner
 
 
 class StreamReject(Base):
@@ -220,14 +220,14 @@ class StreamReject(Base):
 
     __tablename__ = "stream_reject"
 
-    feed: Mapped[str] = mapped_column(String(32), primary_key=True)
-    page: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    feed: Mapped[str] = mapped_column(String(32), primary_key=True)  # a `stream.feed`
+    page: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)  # where it stood
     key: Mapped[str] = mapped_column(String(64), primary_key=True)  # the row's, or a hash of it where it has none
-    reason: Mapped[str] = mapped_column(Text)
+    reason: Mapped[str] = mapped_column(Text)  # in words
     raw: Mapped[str] = mapped_column(Text)  # as it came, cut where it is long
     counted: Mapped[bool]  # among the rejected; a revision of a row that was learned is not
-    first_seen: Mapped[datetime]
-    resolved_at: Mapped[datetime | None]
+    first_seen: Mapped[datetime]  # when
+    resolved_at: Mapped[datetime | None]  # when it was learned after all, or was gone; null until then
 
 
 class StreamEvent(Base):
@@ -236,8 +236,8 @@ class StreamEvent(Base):
     __tablename__ = "stream_event"
     __table_args__ = (Index("stream_event_by_feed", "feed", "id"),)
 
-    id: Mapped[int] = mapped_column(primary_key=True)
-    feed: Mapped[str] = mapped_column(String(32))
-    at: Mapped[datetime]
-    kind: Mapped[str] = mapped_column(String(16))
-    detail: Mapped[dict[str, Any]]
+    id: Mapped[int] = mapped_column(primary_key=True)  # counted
+    feed: Mapped[str] = mapped_column(String(32))  # a `stream.feed`
+    at: Mapped[datetime]  # when
+    kind: Mapped[str] = mapped_column(String(16))  # started, paused, stalled, reset and the like
+    detail: Mapped[dict[str, Any]]  # what more there is to say

@@ -27,6 +27,18 @@ if TYPE_CHECKING:
     from diamonds.streams.running.runner import Runner
 
 Given = Mapping[str, Any]
+#: The ways, each with what it does and takes.
+WAYS = {
+    "start": "learns on",
+    "pause": "stops after the batch that is under way",
+    "batch": "learns one batch, and pauses",
+    "speed": "learns `batches_a_second` at most, a number, or as quickly as it can where that is null",
+    "pages": "takes so many `pages` to a batch",
+    "reset": "begins anew, with the stored rows if `keep_rows` is true, else without; `feed`, its name, confirms it",
+    "replay": "learns the stored rows again, and reads on",
+    "audit": "answers how far what was learned is from a fit to all rows at once",
+    "again": "reads the `page` again on which the row of this `key` was kept aside",
+}
 #: What an error is as a status.
 STATUSES: dict[type[DiamondsError], int] = {
     UntaughtError: 409, StreamConflictError: 409, ConfigurationError: 422, FeedError: 502, DatabaseError: 503,
