@@ -1,5 +1,6 @@
 """`kedro run --env=dask`: the same pipelines, on a cluster, end in a champion of the same kind."""
 
+import hashlib
 import shutil
 import signal
 import time
@@ -11,7 +12,7 @@ from kedro_datasets.pandas import ParquetDataset
 
 from diamonds import blocks
 from diamonds.blocks import Blocks, Engine
-from diamonds.datasets import BlocksDataset, ChampionDataset, CsvBlocksDataset
+from diamonds.datasets import BlocksDataset, ChampionDataset, CsvBlocksDataset, FilesDataset
 from diamonds.schema import frame_hash
 from project import STONE
 
@@ -61,6 +62,35 @@ def test_a_run_without_the_cluster_it_is_told_of_fails_in_plain_words(of_dask):
 
     assert done.returncode == 1
     assert "DIAMONDS_DASK_ADDRESS is tcp://127.0.0.1:9, and no Dask scheduler answers there" in done.stderr
+
+
+def test_raw_files_are_named_and_tables_in_parts_part_by_part(tmp_path):
+    (tmp_path / "b.parquet").mkdir()
+    for name in (
+        "c.CSV",
+        "a.parquet",
+        "b.parquet/part.1.parquet",
+        "b.parquet/part.0.parquet",
+        "b.parquet/_meta",
+        "d.txt",
+    ):
+        (tmp_path / name).touch()
+
+    files = FilesDataset(path=str(tmp_path), endings=[".csv", ".parquet"]).load()
+
+    assert list(files) == ["a.parquet", "b.parquet/part.0.parquet", "b.parquet/part.1.parquet", "c.CSV"]
+    assert files["c.CSV"] == tmp_path / "c.CSV"
+    assert FilesDataset(path=str(tmp_path / "none"), endings=[".csv"]).load() == {}
+
+
+def test_what_is_fresh_is_known_where_files_are_only_named(small):
+    look = "from diamonds.retraining import look, open_project; open_project(p); print(look(p).files)"
+    code = f"from pathlib import Path; p = Path.cwd(); {look}"
+
+    found = small.run_cold("python", "-c", code, KEDRO_ENV="dask").stdout
+
+    sha256 = hashlib.sha256((small.raw / "spring.csv").read_bytes()).hexdigest()
+    assert found == f"{{'spring.csv': '{sha256}'}}\n"
 
 
 def test_each_environment_reads_the_tables_that_another_wrote(tmp_path, stones):

@@ -123,11 +123,19 @@ def look(project: Path) -> Present:
         context = KedroSession.create(project).load_context()
         contents = context.catalog.load("raw_appraisals")
         return Present(
-            {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()},
+            {name: _hash_of(content) for name, content in contents.items()},
             plain_parameters(context.params),
             code_hash(),
             code_version(project),
         )
+
+
+def _hash_of(content: bytes | Path) -> str:
+    """The SHA-256 of a file, of which an environment may know only where it is."""
+    if isinstance(content, bytes):
+        return hashlib.sha256(content).hexdigest()
+    with content.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def retrain(project: Path) -> str:

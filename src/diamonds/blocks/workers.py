@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 import tempfile
+import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -114,11 +115,13 @@ class _Run:
         self.engine = Engine()
         self.below: Path | None = None
         self.workers: Workers | None = None
+        self._hiring = threading.Lock()  # nodes may run in threads
 
     def __call__(self) -> Workers:
-        if self.workers is None:
-            self.workers = self._hired()
-        return self.workers
+        with self._hiring:
+            if self.workers is None:
+                self.workers = self._hired()
+            return self.workers
 
     def _hired(self) -> Workers:
         space = Space(self.below)

@@ -47,34 +47,36 @@ class FolderDataset(AbstractDataset[NoReturn, dict[str, bytes]]):
 
 
 class FilesDataset(AbstractDataset[NoReturn, dict[str, Path]]):
-    """The path of each file of a folder with one of the given endings, by name, in the order of names."""
+    """The path of each file of a folder with one of the given endings, by name, in the order of names.
+
+    A folder with such an ending is a table in parts, as Dask writes them: its files come by their names below it.
+    """
 
     def __init__(self, *, path: str, endings: list[str], metadata: dict[str, Any] | None = None) -> None:
         """Name the folder and the files' endings, whose case does not matter."""
         self.metadata = metadata
-        self._path, self._endings = Path(path), endings
+        self._path, self._endings = Path(path), tuple(ending.casefold() for ending in endings)
 
     def load(self) -> dict[str, Path]:
-        """Name the files; an absent folder has none.
-
-        Raises:
-            DataError: Something with such an ending is no file.
-        """
-        found = self._files()
-        if strange := [path.name for path in found if not path.is_file()]:
-            raise DataError(f"{', '.join(strange)} cannot be read: no file; mend or remove it")
-        return {path.name: path.absolute() for path in found}
+        """Name the files; an absent folder has none."""
+        return {path.relative_to(self._path).as_posix(): path.absolute() for path in self._files()}
 
     def save(self, data: NoReturn) -> None:  # noqa: ARG002 - Kedro's signature
         """Refuse: people put files here."""
         raise DatasetError(f"{self._path} is only read")
 
     def _files(self) -> list[Path]:
-        folders = [FolderDataset(path=str(self._path), ending=ending) for ending in self._endings]
-        return sorted({path for folder in folders for path in folder._files()})
+        found = [*self._ending_in(self._path)]
+        parts = [part for path in found if path.is_dir() for part in self._ending_in(path)]
+        return sorted(path for path in [*found, *parts] if path.is_file())
+
+    def _ending_in(self, folder: Path) -> list[Path]:
+        if not folder.is_dir():
+            return []
+        return [path for path in folder.iterdir() if path.name.casefold().endswith(self._endings)]
 
     def _exists(self) -> bool:
         return bool(self._files())
 
     def _describe(self) -> dict[str, Any]:
-        return {"path": str(self._path), "endings": self._endings}
+        return {"path": str(self._path), "endings": list(self._endings)}
