@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import ctypes
-import gc
-import sys
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import xgboost
 
 from diamonds.blocks.workers import Boosting
+from diamonds.memory import give_back
 
 
 class _Reading(xgboost.DataIter):  # type: ignore[misc] # it ships no types
@@ -53,16 +50,6 @@ def boosted(wanted: Boosting, cache: Path, *callbacks: xgboost.callback.Training
 
     Within a communicator of XGBoost's, over the parts of all its members.
     """
-    _give_back()
+    give_back()  # XGBoost takes some 75 bytes a row beside what is held here
     binned = xgboost.ExtMemQuantileDMatrix(_Reading(wanted, cache), nthread=wanted.params.get("nthread"))
     return xgboost.train(wanted.params, binned, num_boost_round=wanted.rounds, callbacks=callbacks)
-
-
-def _give_back() -> None:
-    """Let the system have what was freed and is still held: XGBoost takes some 75 bytes a row beside it."""
-    gc.collect()
-    pa.default_memory_pool().release_unused()
-    if sys.platform == "linux":
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # of glibc alone
-        if trim is not None:
-            trim(0)
