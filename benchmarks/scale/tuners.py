@@ -101,9 +101,9 @@ def ended(trials: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def mistakes(trials: list[dict[str, Any]], goal: int) -> Iterator[str]:
-    """What is wrong with a study: too few trials, one that was made twice."""
+    """What is wrong with a study: too few trials, far too many, one that was made twice."""
     count = len(ended(trials))
-    if not goal <= count <= goal + 1:  # two may see the last but one go at the same moment
+    if not goal <= count <= 1.1 * goal + 1:  # who begins a little later counts from then on
         yield f"{count} trials ended, of {goal}"
     tried = [str(trial["params"]) for trial in trials if trial["params"]]
     if len(set(tried)) < len(tried):
