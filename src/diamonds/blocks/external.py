@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import ctypes
-import gc
-import sys
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import xgboost
 
+from diamonds.blocks.memory import give_back
 from diamonds.blocks.workers import Boosting
 
 
@@ -51,18 +48,11 @@ class Pulse(xgboost.callback.TrainingCallback):  # type: ignore[misc] # it ships
 def boosted(wanted: Boosting, cache: Path, *callbacks: xgboost.callback.TrainingCallback) -> xgboost.Booster:
     """Grow trees over all parts, binned once into files in `cache` that are read for each level of each tree.
 
-    Within a communicator of XGBoost's, over the parts of all its members.
+    Within a communicator of XGBoost's, over the parts of all its members. Takes some 75 bytes a row for the while.
     """
-    _give_back()
-    binned = xgboost.ExtMemQuantileDMatrix(_Reading(wanted, cache), nthread=wanted.params.get("nthread"))
-    return xgboost.train(wanted.params, binned, num_boost_round=wanted.rounds, callbacks=callbacks)
-
-
-def _give_back() -> None:
-    """Let the system have what was freed and is still held: XGBoost takes some 75 bytes a row beside it."""
-    gc.collect()
-    pa.default_memory_pool().release_unused()
-    if sys.platform == "linux":
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # of glibc alone
-        if trim is not None:
-            trim(0)
+    give_back()
+    try:
+        binned = xgboost.ExtMemQuantileDMatrix(_Reading(wanted, cache), nthread=wanted.params.get("nthread"))
+        return xgboost.train(wanted.params, binned, num_boost_round=wanted.rounds, callbacks=callbacks)
+    finally:
+        give_back()
