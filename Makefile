@@ -8,7 +8,7 @@ PAGE_PORT := 3001
 # What BentoML would otherwise report to its makers at each start.
 export BENTOML_DO_NOT_TRACK := True
 
-.PHONY: help setup train serve viz stream test check format docs docs-serve bento bench screenshots bench-quote bench-service bench-similar bench-traffic bench-training bench-streaming bench-kills bench-pages lock
+.PHONY: help setup train serve viz stream test check format docs docs-serve bento bench screenshots bench-quote bench-service bench-similar bench-traffic bench-training bench-streaming bench-kills bench-pages bench-scale lock
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-15s %s\n", $$1, $$2}'
@@ -71,7 +71,7 @@ bento: setup ## Build a Bento of the service and the champion: build/diamonds.be
 	$(BIN)/bentoml export diamonds:latest $(CURDIR)/build/diamonds.bento
 	@tar -xf build/diamonds.bento -C build/bento
 
-bench: bench-quote bench-similar bench-service bench-traffic bench-training bench-streaming bench-pages bench-kills ## Run all benchmarks
+bench: bench-quote bench-similar bench-service bench-traffic bench-training bench-streaming bench-pages bench-kills bench-scale ## Run all benchmarks
 
 bench-quote: setup ## How quickly stones are priced
 	$(BIN)/python benchmarks/quote.py
@@ -97,6 +97,9 @@ bench-pages: setup ## How soon pages are whole, and what they weigh, with a mill
 
 bench-kills: setup ## Whether a retraining can be killed at twenty random instants; five minutes
 	$(BIN)/python -m benchmarks.kills
+
+bench-scale: setup ## What more workers, tuners, memory and machines bring, up to 5.4 million stones; an hour and a half
+	$(BIN)/python -m benchmarks.scale
 
 screenshots: setup ## Take pictures of all pages into docs/images; five minutes
 	$(BIN)/python docs/screenshots.py

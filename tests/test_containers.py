@@ -32,9 +32,10 @@ def test_the_compose_file_holds_by_the_schema_of_compose_files():
 
 
 def test_there_are_a_service_a_database_and_jobs_around_them():
-    assert set(SERVICES) == {"service", "database", "migrate", "retrain", "api", "stream"}
+    assert set(SERVICES) == {"service", "database", "migrate", "retrain", "prune", "api", "stream"}
     assert {name: service.get("profiles") for name, service in SERVICES.items() if "profiles" in service} == {
         "retrain": ["retrain"],
+        "prune": ["prune"],
         "stream": ["stream"],
     }
 
@@ -51,13 +52,13 @@ def test_each_container_may_little(name):
     assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
 
 
-@pytest.mark.parametrize("name", sorted(SERVICES.keys() - {"migrate", "retrain"}))
+@pytest.mark.parametrize("name", sorted(SERVICES.keys() - {"migrate", "retrain", "prune"}))
 def test_what_runs_on_says_whether_it_is_well_and_comes_back(name):
     assert SERVICES[name]["healthcheck"]["test"][0] == "CMD"
     assert SERVICES[name]["restart"] == "unless-stopped"
 
 
-@pytest.mark.parametrize("name", ["service", "retrain", "stream"])
+@pytest.mark.parametrize("name", ["service", "retrain", "prune", "stream"])
 def test_tables_are_there_before_anything_that_needs_them(name):
     assert SERVICES[name]["depends_on"]["migrate"] == {"condition": "service_completed_successfully"}
     assert SERVICES["migrate"]["depends_on"]["database"] == {"condition": "service_healthy"}

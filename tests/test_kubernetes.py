@@ -1,17 +1,21 @@
 """The manifests in deploy/kubernetes/: right by Kubernetes' own schemas, and for what no schema knows."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import kubernetes_validate
 import pytest
 import yaml
 
+from diamonds.store.partitions import MONTHS_AHEAD
 from project import ROOT
 
 FOLDER = ROOT / "deploy/kubernetes"
 KUSTOMIZATION = yaml.safe_load((FOLDER / "kustomization.yaml").read_text())
 #: The oldest and the newest release that the manifests are held to.
 RELEASES = ("1.30", "1.37")
+#: What is done by the clock.
+CRON = ("retrain", "months", "prune")
 
 
 def _manifests(paths):
@@ -48,11 +52,11 @@ def _pods():
     return {
         "service": BY_NAME["StatefulSet", "service"]["spec"]["template"],
         "migrate": BY_NAME["Job", "migrate"]["spec"]["template"],
-        "retrain": BY_NAME["CronJob", "retrain"]["spec"]["jobTemplate"]["spec"]["template"],
+        **{name: BY_NAME["CronJob", name]["spec"]["jobTemplate"]["spec"]["template"] for name in CRON},
     }
 
 
-@pytest.mark.parametrize("name", ["service", "migrate", "retrain"])
+@pytest.mark.parametrize("name", ["service", "migrate", *CRON])
 def test_each_pod_may_little(name):
     pod = _pods()[name]["spec"]
     (container,) = pod["containers"]
@@ -97,7 +101,14 @@ def test_a_container_is_called_as_docker_compose_calls_it():
     composed = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
 
     for name, pod in _pods().items():
-        assert pod["spec"]["containers"][0]["args"] == composed[name]["command"]
+        assert pod["spec"]["containers"][0]["args"] == composed["migrate" if name == "months" else name]["command"]
+
+
+def test_what_is_done_by_the_clock_is_done_one_at_a_time_and_the_coming_months_long_before_they_begin():
+    for name in CRON:
+        assert BY_NAME["CronJob", name]["spec"]["concurrencyPolicy"] == "Forbid"
+    days = [int(day) for day in BY_NAME["CronJob", "months"]["spec"]["schedule"].split()[2].split(",")]
+    assert max(late - early for early, late in pairwise([*days, days[0] + 31])) < 28 * MONTHS_AHEAD / 2
 
 
 def test_pods_are_asked_only_when_they_can_answer_and_are_taken_away_one_by_one():
@@ -109,7 +120,6 @@ def test_pods_are_asked_only_when_they_can_answer_and_are_taken_away_one_by_one(
     assert probes == {"startupProbe": "/livez", "livenessProbe": "/livez", "readinessProbe": "/readyz"}
     assert BY_NAME["PodDisruptionBudget", "service"]["spec"]["maxUnavailable"] == 1
     assert BY_NAME["HorizontalPodAutoscaler", "service"]["spec"]["scaleTargetRef"]["kind"] == "StatefulSet"
-    assert BY_NAME["CronJob", "retrain"]["spec"]["concurrencyPolicy"] == "Forbid"
 
 
 def test_every_selector_finds_its_pods():

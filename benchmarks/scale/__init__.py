@@ -1,1 +1,1 @@
-"""How far the project goes as stones grow: what is taken of time and memory."""
+"""How far the project goes as stones, workers, tuners and machines grow, and what that takes, each held to its bar."""

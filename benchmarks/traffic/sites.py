@@ -37,7 +37,7 @@ class Site:
         """Where its exchanges wait."""
         return self.folder / "outbox"
 
-    def serving(self, port: int | None = None, service: str = "") -> AbstractContextManager[Server]:
+    def serving(self, port: int | None = None, service: str = "", **environment: str) -> AbstractContextManager[Server]:
         """The service, for as long as it is needed."""
         return running_diamonds(
             self.folder,
@@ -46,6 +46,7 @@ class Site:
             BENTOML_HOME=str(self.champion),
             DIAMONDS_DATABASE_URL=self.url,
             DIAMONDS_OUTBOX=str(self.outbox),
+            **environment,
         )
 
     @contextmanager

@@ -3,24 +3,32 @@
 import asyncio
 import contextlib
 import json
+import os
+import shutil
 import signal
 import sqlite3
 import time
 from collections import Counter
 
-from project import START_SECONDS, serve, stop
+from sqlalchemy import text
+
+from diamonds.config import Settings
+from diamonds.pricer import load, save
+from diamonds.store.database import migrate, open_database
+from project import START_SECONDS, serve, status_of, stop
 
 STONE = json.dumps({"carat": 1.1, "cut": "Ideal", "color": "H", "clarity": "SI2"}).encode()
 HEAD = f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: {len(STONE)}\r\nConnection: close\r\n\r\n".encode()
+SIMILAR = HEAD.replace(b"/predict", b"/similar")
 CLIENTS = 6
 
 
-async def exchange(served, body=STONE):
+async def exchange(served, body=STONE, head=HEAD):
     """What comes back on a connection of its own; nothing if it ends before an answer."""
     answer = b""
     with contextlib.suppress(ConnectionError):
         reader, writer = await asyncio.open_connection("127.0.0.1", int(served.url.rpartition(":")[2]))
-        writer.write(HEAD + body)
+        writer.write(head + body)
         while part := await reader.read(65_536):
             answer += part
         writer.close()
@@ -63,11 +71,89 @@ def test_two_workers_answer_from_two_processes_and_each_answer_has_its_row(small
     )
 
 
-def _kept(outbox):
-    """How many answers each process has kept."""
+def test_each_of_two_workers_takes_a_promotion_over_by_itself(small_trained, tmp_path):
+    home, outbox = tmp_path / "home", tmp_path / "outbox"
+    shutil.copytree(small_trained.environment["BENTOML_HOME"], home)
+    store = home / "models/diamonds"
+    running = serve(
+        small_trained,
+        BENTOML_HOME=str(home),
+        DIAMONDS_WORKERS="2",
+        DIAMONDS_OUTBOX=str(outbox),
+        DIAMONDS_DATABASE_URL=f"sqlite:///{tmp_path}/own.db",
+    )
+
+    with contextlib.closing(sqlite3.connect(tmp_path / "own.db", isolation_level=None)) as busy:
+        busy.execute("BEGIN EXCLUSIVE")  # so that each process keeps what it answered
+        before = _asked_until_two_answer(running, outbox, b'"version":')
+        save(load(store / (store / "latest").read_text()), store / "again-2", "two")
+        (store / ".aside").write_text("again-2")
+        (store / ".aside").rename(store / "latest")
+        after = _asked_until_two_answer(running, outbox, b'"version":"two"')
+    stop(running)
+
+    assert len(before) == 2
+    assert after.keys() == before.keys()
+
+
+def _asked_until_two_answer(served, outbox, words):
+    """How many answers with these words each process has kept, as soon as two have."""
+    deadline = time.monotonic() + START_SECONDS
+    while len(kept := +_kept(outbox, words)) < 2 and time.monotonic() < deadline:
+        asyncio.run(_ask(served, 20))
+    return kept
+
+
+def test_two_machines_keep_one_log_in_postgresql_and_each_answer_has_its_row(small_trained, postgresql_url, tmp_path):
+    engine = open_database(Settings(database_url=postgresql_url))
+    migrate(engine)
+    machines = [
+        serve(small_trained, DIAMONDS_DATABASE_URL=postgresql_url, DIAMONDS_OUTBOX=str(tmp_path / f"outbox-{number}"))
+        for number in range(2)
+    ]
+
+    answers = [answer for machine in machines for answer in asyncio.run(_ask(machine, 20))]
+    for machine in machines:
+        stop(machine)
+
+    with engine.connect() as connection:
+        rows = connection.execute(text("SELECT request_id, status FROM traffic")).fetchall()
+    engine.dispose()
+    assert sorted(map(tuple, rows)) == sorted((quote["request_id"], status) for status, quote in answers)
+    assert len(answers) == 40
+
+
+def test_who_truncates_the_stones_that_are_served_ends_a_worker_that_comes_back_and_refuses_them(
+    small_trained, tmp_path
+):
+    """A mapped file that is cut cannot be read on: it is the hash that says so, at the next start."""
+    home = shutil.copytree(small_trained.environment["BENTOML_HOME"], tmp_path / "home")
+    running = serve(
+        small_trained,
+        BENTOML_HOME=str(home),
+        DIAMONDS_DATABASE_URL=f"sqlite:///{tmp_path}/own.db",
+        DIAMONDS_OUTBOX=str(tmp_path / "outbox"),
+    )
+    (numbers,) = (home / "models/diamonds").glob("*/numbers.npy")
+
+    os.truncate(numbers, 0)
+    status, deadline = 200, time.monotonic() + START_SECONDS
+    while status != 503 and time.monotonic() < deadline:  # nothing else tells that a worker has ended and come back
+        asyncio.run(exchange(running, STONE, SIMILAR))
+        status = status_of(f"{running.url}/readyz")
+    answered = parsed(asyncio.run(exchange(running)))
+    stop(running)
+
+    assert answered[0] == 503
+    assert answered[1]["title"] == "The champion in the model store was refused: the log of the service says why"
+    assert "numbers.npy was changed after it was saved" in running.errors.read_text()
+
+
+def _kept(outbox, words=b"\n"):
+    """How many answers each process has kept, or how many with these words."""
     kept = Counter()
     for file in outbox.glob("*.jsonl"):
-        kept[file.name.partition(".")[0]] += file.read_bytes().count(b"\n")
+        kept[file.name.partition(".")[0]] += file.read_bytes().count(words)
     return kept
 
 

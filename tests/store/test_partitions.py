@@ -60,8 +60,16 @@ def earlier(months):
     return month
 
 
-def test_migrating_makes_this_month_and_the_next(engine):
-    assert months(engine) == [earlier(0), following(earlier(0))]
+def later(months):
+    """The first day of the month so many after this one."""
+    month = earlier(0)
+    for _ in range(months):
+        month = following(month)
+    return month
+
+
+def test_migrating_makes_this_month_and_three_after_it(engine):
+    assert months(engine) == [earlier(0), later(1), later(2), later(3)]
 
 
 def test_a_row_lies_in_its_month_which_is_made_when_it_is_missing(engine):
@@ -131,7 +139,8 @@ def test_one_who_may_not_make_tables_still_writes_and_it_is_said_once(engine, ca
     assert len(said) == 1
     assert "permission denied" in said[0]
     migrate(engine)
-    assert months(engine) == [earlier(0), following(earlier(0))], "whoever may make tables makes the next by migrating"
+    ahead = [later(number) for number in range(4)]
+    assert months(engine) == ahead, "whoever may make tables makes the next ones by migrating"
     with engine.begin() as connection:
         connection.execute(text(f"DROP OWNED BY {user}"))
         connection.execute(text(f"DROP ROLE {user}"))
@@ -204,6 +213,22 @@ def test_pruning_drops_whole_months_and_the_part_of_one(engine):
     assert set(places(engine)) == {3, 4}
     assert earlier(2) not in months(engine)
     assert earlier(1) in months(engine)
+
+
+def test_what_is_done_by_the_clock_keeps_the_months_that_are_wanted_and_no_other(engine):
+    """What the CronJobs call, over the log of a year."""
+    moments = [first_of(earlier(number)) + timedelta(hours=1) for number in range(12)]
+    traffic.record(engine, [record_of(moment, number) for number, moment in enumerate(moments)])
+    oldest = NOW - timedelta(days=90)
+
+    migrate(engine)
+    pruned = traffic.prune(engine, oldest)
+
+    kept = [number for number, moment in enumerate(moments) if moment > oldest]
+    assert pruned == 12 - len(kept)
+    assert sorted(places(engine)) == kept
+    not_over = [earlier(number) for number in range(12) if first_of(following(earlier(number))) > oldest]
+    assert months(engine) == [*reversed(not_over), later(1), later(2), later(3)]
 
 
 def test_two_who_make_a_month_at_once_make_one(engine):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from diamonds.errors import ArtefactError
 from diamonds.pricer import Pricer, load
+from diamonds.service.memory import give_back
 from diamonds.similar import SimilarStones
 
 logger = logging.getLogger(__name__)
@@ -94,6 +95,7 @@ class Champions:
             if self.present is not None:
                 break
             self._step_in(name)
+        give_back()
         self._told(self)
 
     async def follow(self) -> None:

@@ -5,12 +5,8 @@ from __future__ import annotations
 import sqlite3
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
@@ -18,6 +14,10 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from diamonds.config import Settings
 from diamonds.errors import ConfigurationError, DatabaseError, SchemaBehindError
 from diamonds.store.partitions import make_ahead
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_SECONDS = 30
@@ -77,6 +77,8 @@ def migrate(engine: Engine) -> tuple[str | None, str]:
     Raises:
         DatabaseError: The database cannot be reached.
     """
+    from alembic import command
+
     with _reachable(writing(engine)) as connection:
         if engine.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
@@ -119,20 +121,27 @@ def _reachable(engine: Engine) -> Connection:
 
 
 def _config() -> Config:
+    """Alembic's, which workers that only serve need not load: a tenth of what their libraries take."""
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     return config
 
 
+def _revisions() -> ScriptDirectory:
+    from alembic.script import ScriptDirectory
+
+    return ScriptDirectory.from_config(_config())
+
+
 def _head() -> str:
-    return str(ScriptDirectory.from_config(_config()).get_current_head())
+    return str(_revisions().get_current_head())
 
 
 def _known(revision: str | None) -> str | None:
     """The revision, if this version of the project has it."""
-    if revision is not None and revision not in {
-        each.revision for each in ScriptDirectory.from_config(_config()).walk_revisions()
-    }:
+    if revision is not None and revision not in {each.revision for each in _revisions().walk_revisions()}:
         raise DatabaseError(
             f"the database is at revision {revision}, which this version of the project does not know (it knows"
             f" {_head()}): a newer one made its tables; use that, or another DIAMONDS_DATABASE_URL"
@@ -141,6 +150,8 @@ def _known(revision: str | None) -> str | None:
 
 
 def _current(connection: Connection) -> str | None:
+    from alembic.runtime.migration import MigrationContext
+
     return MigrationContext.configure(connection).get_current_revision()
 
 

@@ -26,6 +26,8 @@ REST = "traffic_rest"
 FIRST_YEAR, AHEAD = 2020, timedelta(days=2)
 #: So many characters of an id tell its month, but for the 65 seconds in which one ends.
 TOLD_APART_BY = 8
+#: How many months after this one `diamonds migrate` makes: a scheduled one may fail twice before rows go to the rest.
+MONTHS_AHEAD = 3
 #: In seconds: how long a month that cannot be made is left alone.
 AGAIN_SECONDS = 600.0
 #: PostgreSQL's words for: no right to, the name is taken, or missing, somebody else keeps a lock, a deadlock.
@@ -97,9 +99,11 @@ def _make_quickly(engine: Engine, month: date) -> None:
 
 
 def make_ahead(connection: Connection) -> None:
-    """Make the partitions of this month and of the next."""
-    today = datetime.now(UTC).date()
-    make_months(connection, today, _following(today))
+    """Make the partitions of this month and of the `MONTHS_AHEAD` after it."""
+    last = today = datetime.now(UTC).date()
+    for _ in range(MONTHS_AHEAD):
+        last = _following(last)
+    make_months(connection, today, last)
 
 
 def make_months(connection: Connection, first: date, last: date) -> None:

@@ -15,8 +15,9 @@ from diamonds.errors import ConfigurationError, DatabaseError, ModelError
 from diamonds.models import xgboost
 from diamonds.pipelines.training.search import search
 from diamonds.pipelines.training.tuning import Tuning
+from diamonds.store import studies
 from diamonds.store.database import migrate, open_database
-from diamonds.store.studies import open_studies
+from diamonds.store.studies import alone, open_studies
 
 PARAMS = xgboost.Params(n_estimators=60, learning_rate=0.08, max_depth=5, n_jobs=1)
 
@@ -346,6 +347,36 @@ def test_two_searches_at_once_share_the_work(opened, folds):
     assert found[0]["study"] == found[1]["study"]
     assert 6 <= len(ended) <= 7  # both may see the last but one go at the same moment
     assert len({str(trial.params) for trial in ended}) >= len(ended) - 1
+
+
+def test_of_two_that_begin_a_study_at_once_the_second_waits_for_the_first(opened):
+    first, second = opened(), opened()
+    order = []
+
+    def begin():
+        with alone(second):
+            order.append("second")
+
+    waiting = threading.Thread(target=begin)
+    with alone(first):
+        waiting.start()
+        waiting.join(0.3)
+        order.append("first")
+    waiting.join()
+
+    assert order == ["first", "second"]
+
+
+def test_a_trial_that_was_cut_off_before_it_was_heard_of_is_given_up_too(opened, folds, monkeypatch):
+    storage = opened()
+    begun = quickly(folds, storage, trials=1)
+    study = optuna.load_study(study_name=begun["study"], storage=storage)
+    storage.create_new_trial(study._study_id)  # and then its process is gone
+    monkeypatch.setattr(studies, "SILENCE", timedelta())
+
+    found = quickly(folds, storage, trials=1)
+
+    assert [trial["state"] for trial in found["trials"]] == ["COMPLETE", "FAIL", "COMPLETE"]
 
 
 def test_a_trial_of_a_search_that_was_killed_is_given_up(opened, folds):

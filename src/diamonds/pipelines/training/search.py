@@ -8,9 +8,10 @@ import logging
 import math
 import signal
 import threading
+import time
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from diamonds import features, models
 from diamonds.errors import ConfigurationError, DatabaseError, ModelError
 from diamonds.pipelines.training.tuning import Tuning
 from diamonds.schema import frame_hash
+from diamonds.store.studies import alone, give_up_silent
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +36,8 @@ logger = logging.getLogger(__name__)
 NOT_COMPARED = {"n_jobs"}
 #: A trial is not given up before so many percent of it: who learns slowly may end up best.
 WARM_UP = 30
+#: In seconds: how often it is looked whether trials of other processes have ended.
+LOOK_SECONDS = 0.2
 PRUNERS = {
     "median": lambda: optuna.pruners.MedianPruner(n_startup_trials=3, n_warmup_steps=WARM_UP),
     "hyperband": lambda: optuna.pruners.HyperbandPruner(min_resource=WARM_UP, max_resource=100),
@@ -49,7 +53,8 @@ def search(
 
     A study holds what can be compared: the same stones, folds, space, fixed parameters and code. Where there is one
     already, it is gone on with; a new one begins with the best of the model's last. Whoever works on the same study
-    meanwhile, in another process, shares the work. Ctrl-C ends the search with the best so far.
+    meanwhile, in another process or on another machine, shares the work: what it has under way is waited for, and
+    done here where it was killed. Ctrl-C ends the search with the best so far.
 
     Returns:
         `params`, the best; `cross_validated_mae` in dollars; `study`, its name; `trials`, all of the study.
@@ -57,13 +62,14 @@ def search(
     Raises:
         ConfigurationError: The entry lies outside the search space.
         DatabaseError: The database went away.
-        ModelError: A trial's error is no number.
+        ModelError: A trial's error is no number, or none ended before the timeout.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     module = models.get(name)
     space = _space(name, params)
-    study = _study(f"{name}-{_digest(module, folds, params, space, tuning)}", tuning, storage)
-    _enqueue(study, [params.model_dump(), _last_best(study, storage)], space)
+    with alone(storage):
+        study = _study(f"{name}-{_digest(module, folds, params, space, tuning)}", tuning, storage)
+        _enqueue(study, [params.model_dump(), _last_best(study, storage)], space)
     validate = models.cross_validation(module, folds)
     interrupt = _Interrupt()
 
@@ -81,17 +87,18 @@ def search(
         trial.set_user_attr("params", learned.model_dump(mode="json", exclude=NOT_COMPARED))
         return mae
 
-    before = len(study.get_trials(deepcopy=False, states=ENDED))
+    before = _count(study, ENDED)
+    goal = before + tuning.trials
     with interrupt, _Bar(name, before, tuning.trials) as bar, _plain_loss():
-        study.optimize(
-            objective,
-            timeout=tuning.timeout,
-            catch=_InterruptedError,
-            callbacks=[bar.advance, _until(before + tuning.trials, interrupt)],
-        )
-    if interrupt.came:
-        if not study.get_trials(deepcopy=False, states=[TrialState.COMPLETE]):
+        for left in _turns(study, storage, goal, tuning.timeout, interrupt):
+            study.optimize(
+                objective, timeout=left, catch=_InterruptedError, callbacks=[bar.advance, _until(goal, interrupt)]
+            )
+    if not _count(study, [TrialState.COMPLETE]):
+        if interrupt.came:
             raise KeyboardInterrupt
+        raise ModelError(f"no trial of {name} ended within {tuning.timeout} s: give the search a longer timeout")
+    if interrupt.came:
         logger.warning("%s: the search was interrupted; going on with the best so far", name)
     _log(name, study, before, tuning, interrupted=interrupt.came)
     return _found(study, params)
@@ -260,11 +267,32 @@ class _Interrupt:
         signal.signal(signal.SIGINT, self._before)
 
 
+def _count(study: optuna.Study, states: Iterable[TrialState]) -> int:
+    return len(study.get_trials(deepcopy=False, states=tuple(states)))
+
+
+def _turns(
+    study: optuna.Study, storage: optuna.storages.BaseStorage, goal: int, timeout: float | None, interrupt: _Interrupt
+) -> Iterator[float | None]:
+    """The seconds left, if there is a timeout, each time that trials are missing which nobody has begun."""
+    began = time.monotonic()
+    while _count(study, ENDED) < goal and not interrupt.came:
+        left = None if timeout is None else timeout - (time.monotonic() - began)
+        if left is not None and left <= 0:
+            return
+        if _count(study, (*ENDED, TrialState.RUNNING)) < goal:
+            yield left
+        elif not give_up_silent(study, storage):
+            return
+        else:
+            time.sleep(LOOK_SECONDS)
+
+
 def _until(goal: int, interrupt: _Interrupt) -> Any:  # noqa: ANN401 - Optuna's callback
     """Stop when so many trials have ended or are under way, whoever makes them, or on Ctrl-C."""
 
     def stop(study: optuna.Study, trial: FrozenTrial) -> None:  # noqa: ARG001 - Optuna's callback
-        if interrupt.came or len(study.get_trials(deepcopy=False, states=(*ENDED, TrialState.RUNNING))) >= goal:
+        if interrupt.came or _count(study, (*ENDED, TrialState.RUNNING)) >= goal:
             study.stop()
 
     return stop
@@ -277,7 +305,7 @@ def _log(name: str, study: optuna.Study, before: int, tuning: Tuning, *, interru
         "%s: %d trials, %d of them pruned, %d from before; the best cross-validated MAE is $%.2f",
         *(name, len(ended), pruned, before, study.best_value),
     )
-    under_way = len(study.get_trials(deepcopy=False, states=[TrialState.RUNNING]))
+    under_way = _count(study, [TrialState.RUNNING])
     if len(ended) + under_way >= before + tuning.trials:
         if under_way:
             logger.info("%s: %d further trials are under way in other processes, or were cut off", name, under_way)
