@@ -58,8 +58,7 @@ def measure(sites: Sites, sizes: Sizes) -> Findings:
     findings.add("two for as many, beside one", together.seconds / alone.seconds, "times", most=MOST)
     for number, busy, found in ((1, alone, one), (2, together, two)):
         mae, count = found["cross_validated_mae"], len(ended(found["trials"]))
-        words = f"{number}: {count} trials in {busy.seconds:.0f} s, the best ${mae:.2f}; {busy}"
-        findings.remarks.append(words.replace("workers", "tuners"))
+        findings.remarks.append(f"{number}: {count} trials in {busy.seconds:.0f} s, the best ${mae:.2f}; {busy}")
         findings.blame(f"{number} tuners", mistakes(found["trials"], sizes.trials))
     kill(findings, sites, sizes)
     return findings

@@ -10,6 +10,7 @@ from kedro.framework.hooks import hook_impl
 from kedro.io import DataCatalog
 
 from diamonds import blocks
+from diamonds.memory import give_back
 
 #: Where blocks lie while a run works on them, below the project.
 SPACE = "data/02_intermediate"
@@ -40,7 +41,7 @@ class RunWorkers:
     def after_node_run(self) -> None:
         """Keep no memory that the node no longer needs, where there may be little."""
         if self._in_blocks:
-            blocks.give_back()
+            give_back()
 
     @hook_impl
     def after_pipeline_run(self) -> None:

@@ -170,8 +170,8 @@ class OnDask:
                 last_seen, last = seen, time.monotonic()
             if time.monotonic() - last > self._engine.deadline:
                 raise WorkersError(
-                    f"XGBoost has grown no tree on Dask for {self._engine.deadline:g} seconds, the engine's deadline:"
-                    " a worker hangs, or engine.deadline is too short for so many stones"
+                    f"XGBoost has read no block and grown no tree on Dask for {self._engine.deadline:g} seconds, the"
+                    " engine's deadline: a worker hangs, or engine.deadline is too short for so many stones"
                 )
         errors = [job.exception() for job in jobs if job.status == "error"]
         if errors and (not workers <= set(self._addresses()) or any(map(_tells_of_a_loss, errors))):
