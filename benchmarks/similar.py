@@ -1,8 +1,9 @@
-"""How long it takes to find the stones like one: the index, and pandas' filter and sort, side by side."""
+"""How long it takes to find the stones like one: the index, in memory and mapped, and pandas' filter and sort."""
 
 import argparse
 import gc
 import json
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -66,11 +67,15 @@ def measure(stones: pd.DataFrame) -> dict[str, float]:
     gc.collect()
     ours = {n: microseconds(lambda query, n=n: index.nearest(*query, n), asked) for n in (5, 10)}
     written = microseconds(lambda query: index.nearest_json(*query, 10), asked)
+    with tempfile.TemporaryDirectory() as folder:
+        mapped = SimilarStones(SortedStones.from_blocks([stones], Path(folder)))
+        from_file = microseconds(lambda query: mapped.nearest(*query, 10), asked)
     theirs = microseconds(lambda query: by_pandas(stones, query, 10), asked[:QUERIES_OF_PANDAS])
     return {
         "stones": len(stones),
         "nearest_5_us": ours[5],
         "nearest_10_us": ours[10],
+        "mapped_10_us": from_file,
         "json_10_us": written,
         "pandas_10_us": theirs,
         "ratio": theirs / ours[10],
@@ -85,13 +90,15 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the JSON here too")
     file = parser.parse_args().json
     stones = pd.read_csv(STONES, dtype=dict.fromkeys(GRADES, "category")).astype({"price": float})
-    names = ("stones", "5, µs", "10, µs", "JSON, µs", "pandas, µs", "ratio", "build, s", "MiB")
+    names = ("stones", "5, µs", "10, µs", "mapped, µs", "JSON, µs", "pandas, µs", "ratio", "build, s", "MiB")
     print(("{:>11}" * len(names)).format(*names))
     measured = []
     for size in SIZES:
         found = measure(many(stones, size))
         measured.append(found)
-        print("{:>11,}{:>11.1f}{:>11.1f}{:>11.1f}{:>11,.0f}{:>10,.0f}x{:>11.2f}{:>11.1f}".format(*found.values()))
+        print(
+            "{:>11,}{:>11.1f}{:>11.1f}{:>11.1f}{:>11.1f}{:>11,.0f}{:>10,.0f}x{:>11.2f}{:>11.1f}".format(*found.values())
+        )
     slower = measured[-1]["nearest_10_us"] / measured[0]["nearest_10_us"]
     print(f"Over {SIZES[-1]:,} stones it takes {slower:.1f} times what it takes over {SIZES[0]:,}.")
     document = json.dumps(measured)

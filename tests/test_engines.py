@@ -258,7 +258,7 @@ def cluster(tmp_path):
     blocks.end()
 
 
-def test_a_worker_that_is_killed_while_trees_grow_costs_time_and_no_tree(cluster, stones, caplog):
+def test_a_worker_that_is_killed_in_training_costs_time_and_no_tree(cluster, stones, caplog):
     workers = cluster()
     module = models.get("xgboost")
     params = module.Params(n_estimators=150, max_depth=6)
@@ -290,7 +290,9 @@ def test_as_many_workers_grow_the_same_trees_again(cluster, stones):
 def test_trees_that_no_longer_grow_are_given_up_within_the_deadline(cluster, stones):
     cluster(deadline=3)
 
-    with pytest.raises(WorkersError, match="XGBoost has grown no tree on Dask for 3 seconds, the engine's deadline"):
+    with pytest.raises(
+        WorkersError, match="XGBoost has read no block and grown no tree on Dask for 3 seconds, the engine's deadline"
+    ):
         in_blocks(stones).boosted({}, 10, lambda _: time.sleep(600))
 
 

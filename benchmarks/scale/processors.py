@@ -24,7 +24,7 @@ class Busy:
 
     def __str__(self) -> str:
         """As it is shown."""
-        return f"cores {' and '.join(f'{share:.0%}' for share in self.cores)} busy, {self.theirs:.2f} by the workers"
+        return f"cores {' and '.join(f'{share:.0%}' for share in self.cores)} busy"
 
 
 @contextmanager

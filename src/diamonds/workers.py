@@ -10,6 +10,7 @@ from kedro.framework.hooks import hook_impl
 from kedro.io import DataCatalog
 
 from diamonds import blocks
+from diamonds.memory import give_back
 
 #: Where blocks lie while a run works on them, below the project.
 SPACE = "data/02_intermediate"
@@ -20,7 +21,7 @@ class RunWorkers:
 
     def __init__(self) -> None:
         """Know no project yet: hooks are made on import."""
-        self._project = Path()
+        self._project, self._in_blocks = Path(), False
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
@@ -32,8 +33,15 @@ class RunWorkers:
         """Say what the run works with; nothing is started before it is needed."""
         entry: Any = catalog.load("parameters").get("engine") or {}
         engine = entry if isinstance(entry, blocks.Engine) else blocks.Engine.model_validate(entry)
-        if engine.kind != "memory":
+        self._in_blocks = engine.kind != "memory"
+        if self._in_blocks:
             blocks.begin(engine, self._project / SPACE)
+
+    @hook_impl
+    def after_node_run(self) -> None:
+        """Keep no memory that the node no longer needs, where there may be little."""
+        if self._in_blocks:
+            give_back()
 
     @hook_impl
     def after_pipeline_run(self) -> None:

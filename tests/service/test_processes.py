@@ -13,6 +13,7 @@ from collections import Counter
 from sqlalchemy import text
 
 from diamonds.config import Settings
+from diamonds.pricer import load, save
 from diamonds.store.database import migrate, open_database
 from project import START_SECONDS, serve, status_of, stop
 
@@ -70,6 +71,39 @@ def test_two_workers_answer_from_two_processes_and_each_answer_has_its_row(small
     )
 
 
+def test_each_of_two_workers_takes_a_promotion_over_by_itself(small_trained, tmp_path):
+    home, outbox = tmp_path / "home", tmp_path / "outbox"
+    shutil.copytree(small_trained.environment["BENTOML_HOME"], home)
+    store = home / "models/diamonds"
+    running = serve(
+        small_trained,
+        BENTOML_HOME=str(home),
+        DIAMONDS_WORKERS="2",
+        DIAMONDS_OUTBOX=str(outbox),
+        DIAMONDS_DATABASE_URL=f"sqlite:///{tmp_path}/own.db",
+    )
+
+    with contextlib.closing(sqlite3.connect(tmp_path / "own.db", isolation_level=None)) as busy:
+        busy.execute("BEGIN EXCLUSIVE")  # so that each process keeps what it answered
+        before = _asked_until_two_answer(running, outbox, b'"version":')
+        save(load(store / (store / "latest").read_text()), store / "again-2", "two")
+        (store / ".aside").write_text("again-2")
+        (store / ".aside").rename(store / "latest")
+        after = _asked_until_two_answer(running, outbox, b'"version":"two"')
+    stop(running)
+
+    assert len(before) == 2
+    assert after.keys() == before.keys()
+
+
+def _asked_until_two_answer(served, outbox, words):
+    """How many answers with these words each process has kept, as soon as two have."""
+    deadline = time.monotonic() + START_SECONDS
+    while len(kept := +_kept(outbox, words)) < 2 and time.monotonic() < deadline:
+        asyncio.run(_ask(served, 20))
+    return kept
+
+
 def test_two_machines_keep_one_log_in_postgresql_and_each_answer_has_its_row(small_trained, postgresql_url, tmp_path):
     engine = open_database(Settings(database_url=postgresql_url))
     migrate(engine)
@@ -115,11 +149,11 @@ def test_who_truncates_the_stones_that_are_served_ends_a_worker_that_comes_back_
     assert "numbers.npy was changed after it was saved" in running.errors.read_text()
 
 
-def _kept(outbox):
-    """How many answers each process has kept."""
+def _kept(outbox, words=b"\n"):
+    """How many answers each process has kept, or how many with these words."""
     kept = Counter()
     for file in outbox.glob("*.jsonl"):
-        kept[file.name.partition(".")[0]] += file.read_bytes().count(b"\n")
+        kept[file.name.partition(".")[0]] += file.read_bytes().count(words)
     return kept
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import tempfile
 import threading
 import time
@@ -137,14 +138,15 @@ class OnDask:
                         " again"
                     ) from lost
                 logger.warning("XGBoost stopped, for a Dask worker was lost; its trees are grown anew")
-                self._client.restart(timeout=self._engine.deadline)
+                with self._in_plain_words():
+                    self._client.restart(timeout=self._engine.deadline)
         raise AssertionError("unreachable")
 
     def _boosted(self, wanted: Boosting) -> Booster:
         pulse, workers = self.new_folder() / "pulse", self._addresses()[: len(wanted.parts)]
         host = LOOPBACK if self._cluster else _host_of(self._client.scheduler.address)
         meeting = self._client.run_on_scheduler(_meeting, len(workers), host)
-        meeting["dmlc_timeout"] = round(self._engine.deadline)
+        meeting["dmlc_timeout"] = 2 * math.ceil(self._engine.deadline)  # of a single word; our own deadline comes first
         shares = [wanted._replace(parts=wanted.parts[place :: len(workers)]) for place in range(len(workers))]
         jobs = [
             self._client.submit(_grow, share, meeting, pulse, workers=[worker], pure=False)
@@ -168,8 +170,8 @@ class OnDask:
                 last_seen, last = seen, time.monotonic()
             if time.monotonic() - last > self._engine.deadline:
                 raise WorkersError(
-                    f"XGBoost has grown no tree on Dask for {self._engine.deadline:g} seconds, the engine's deadline:"
-                    " a worker hangs, or engine.deadline is too short for so many stones"
+                    f"XGBoost has read no block and grown no tree on Dask for {self._engine.deadline:g} seconds, the"
+                    " engine's deadline: a worker hangs, or engine.deadline is too short for so many stones"
                 )
         errors = [job.exception() for job in jobs if job.status == "error"]
         if errors and (not workers <= set(self._addresses()) or any(map(_tells_of_a_loss, errors))):

@@ -18,11 +18,11 @@ class Engine(BaseModel, extra="forbid"):
             by a hash: the search for parameters, bands, usual proportions, models that only know tables in memory,
             and the resamples that judge a challenger. None for all.
         workers: The processes of the local cluster, where no other is named by `DIAMONDS_DASK_ADDRESS`.
-        deadline: Seconds after which Dask workers that have finished no block, and grown no tree, are given up.
+        deadline: Seconds after which Dask workers that have read no block, and grown no tree, are given up.
     """
 
     kind: Literal["memory", "external_memory", "dask"] = "memory"
     block_rows: int = Field(default=50_000, ge=1)
     most_stones: int | None = Field(default=200_000, ge=1)
     workers: int = Field(default=2, ge=1)
-    deadline: float = Field(default=300, gt=0)
+    deadline: float = Field(default=600, gt=0)

@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
-import ctypes
-import gc
-import sys
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import xgboost
 
 from diamonds.blocks.workers import Boosting
+from diamonds.memory import give_back
+
+
+class Pulse(xgboost.callback.TrainingCallback):  # type: ignore[misc] # it ships no types
+    """Signs of life in a file: whenever a block is read, and after each tree."""
+
+    def __init__(self, place: Path) -> None:
+        """Name the file."""
+        self._place = place
+
+    def beat(self) -> None:
+        """Leave one."""
+        self._place.touch()
+
+    def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:  # noqa: ANN401, ARG002 - XGBoost's own
+        """Leave one, and go on."""
+        self.beat()
+        return False
 
 
 class _Reading(xgboost.DataIter):  # type: ignore[misc] # it ships no types
     """XGBoost's way to ask for block after block, as often as it likes."""
 
-    def __init__(self, wanted: Boosting, cache: Path) -> None:
-        self._wanted, self._next = wanted, 0
+    def __init__(self, wanted: Boosting, cache: Path, pulse: Pulse) -> None:
+        self._wanted, self._pulse, self._next = wanted, pulse, 0
         super().__init__(cache_prefix=str(cache / "xgboost"))
 
     def next(self, input_data: Any) -> bool:  # noqa: ANN401 - XGBoost's callback
@@ -27,6 +41,7 @@ class _Reading(xgboost.DataIter):  # type: ignore[misc] # it ships no types
             return False
         data, label = self._wanted.columns(self._wanted.parts[self._next])
         input_data(data=data, label=label)
+        self._pulse.beat()
         self._next += 1
         return True
 
@@ -35,34 +50,14 @@ class _Reading(xgboost.DataIter):  # type: ignore[misc] # it ships no types
         self._next = 0
 
 
-class Pulse(xgboost.callback.TrainingCallback):  # type: ignore[misc] # it ships no types
-    """Leaves a sign of life in a file after each tree."""
-
-    def __init__(self, place: Path) -> None:
-        """Name the file."""
-        self._place = place
-
-    def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:  # noqa: ANN401, ARG002 - XGBoost's own
-        """Touch it, and go on."""
-        self._place.touch()
-        return False
-
-
-def boosted(wanted: Boosting, cache: Path, *callbacks: xgboost.callback.TrainingCallback) -> xgboost.Booster:
+def boosted(wanted: Boosting, cache: Path, pulse: Pulse) -> xgboost.Booster:
     """Grow trees over all parts, binned once into files in `cache` that are read for each level of each tree.
 
-    Within a communicator of XGBoost's, over the parts of all its members.
+    Within a communicator of XGBoost's, over the parts of all its members. Takes some 75 bytes a row for the while.
     """
-    _give_back()
-    binned = xgboost.ExtMemQuantileDMatrix(_Reading(wanted, cache), nthread=wanted.params.get("nthread"))
-    return xgboost.train(wanted.params, binned, num_boost_round=wanted.rounds, callbacks=callbacks)
-
-
-def _give_back() -> None:
-    """Let the system have what was freed and is still held: XGBoost takes some 75 bytes a row beside it."""
-    gc.collect()
-    pa.default_memory_pool().release_unused()
-    if sys.platform == "linux":
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # of glibc alone
-        if trim is not None:
-            trim(0)
+    give_back()
+    try:
+        binned = xgboost.ExtMemQuantileDMatrix(_Reading(wanted, cache, pulse), nthread=wanted.params.get("nthread"))
+        return xgboost.train(wanted.params, binned, num_boost_round=wanted.rounds, callbacks=[pulse])
+    finally:
+        give_back()

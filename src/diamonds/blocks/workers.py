@@ -99,9 +99,10 @@ class Here:
 
     def boosted(self, wanted: Boosting) -> Booster:
         """From the disk."""
-        from diamonds.blocks.external import boosted
+        from diamonds.blocks.external import Pulse, boosted
 
-        return boosted(wanted, self.new_folder())
+        cache = self.new_folder()
+        return boosted(wanted, cache, Pulse(cache / "pulse"))
 
     def close(self) -> None:
         """Remove the files."""

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from diamonds.errors import ArtefactError
+from diamonds.memory import give_back
 from diamonds.pricer import Pricer, load
-from diamonds.service.memory import give_back
 from diamonds.similar import SimilarStones
 
 logger = logging.getLogger(__name__)

@@ -82,7 +82,7 @@ def test_two_processes_begin_a_study_together_and_try_nothing_twice(start, trial
     first, second = map(found_by, both)
 
     assert first["study"] == second["study"]
-    assert TRIALS <= len(ended(trials())) <= TRIALS + 1, "both may see the last but one go at the same moment"
+    assert TRIALS <= len(ended(trials())) < 2 * TRIALS, "who begins a little later counts from then on"
     assert len({str(trial.params) for trial in trials()}) == len(trials())
     assert (
         first["cross_validated_mae"]
@@ -103,7 +103,7 @@ def test_one_that_is_killed_loses_no_finished_trial_and_the_other_reaches_the_go
     known = trials()
     assert len(finished) < TRIALS, "it was killed too late"
     assert finished.items() <= ended(known).items()
-    assert TRIALS <= len(ended(known)) <= TRIALS + 1
+    assert TRIALS <= len(ended(known)) < 2 * TRIALS
     assert len({str(trial.params) for trial in known if trial.params}) == len(
         [trial for trial in known if trial.params]
     )
@@ -112,12 +112,15 @@ def test_one_that_is_killed_loses_no_finished_trial_and_the_other_reaches_the_go
     assert found["cross_validated_mae"] == min(value for value, _ in ended(known).values())
 
 
-def test_a_search_waits_for_what_another_has_under_way_and_does_it_itself_where_that_was_killed(start, trials):
-    killed = start(1)
+def test_a_search_does_not_wait_for_what_was_under_way_before_it_began(start, trials):
+    """It may be a killed process's, as here, which is known only after a while."""
+    killed = start()
     wait_until(lambda: [trial for trial in trials() if trial.state == TrialState.RUNNING and trial.params])
     killed.kill()
     killed.wait()
+    before = trials()
 
     found = found_by(start(1))
 
-    assert [trial["state"] for trial in found["trials"]] == ["FAIL", "COMPLETE"]
+    assert len(ended(trials())) == len(ended(before)) + 1
+    assert len(found["trials"]) == len(before) + 1

@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import optuna
 from optuna.distributions import BaseDistribution, distribution_to_json
@@ -53,8 +53,8 @@ def search(
 
     A study holds what can be compared: the same stones, folds, space, fixed parameters and code. Where there is one
     already, it is gone on with; a new one begins with the best of the model's last. Whoever works on the same study
-    meanwhile, in another process or on another machine, shares the work: what it has under way is waited for, and
-    done here where it was killed. Ctrl-C ends the search with the best so far.
+    meanwhile, in another process or on another machine, shares the work: what it begins is waited for, and done here
+    where it was killed. Ctrl-C ends the search with the best so far.
 
     Returns:
         `params`, the best; `cross_validated_mae` in dollars; `study`, its name; `trials`, all of the study.
@@ -88,7 +88,7 @@ def search(
         return mae
 
     before = _count(study, ENDED)
-    goal = before + tuning.trials
+    goal = _Goal(before + tuning.trials, {trial.number for trial in _trials(study, [TrialState.RUNNING])})
     with interrupt, _Bar(name, before, tuning.trials) as bar, _plain_loss():
         for left in _turns(study, storage, goal, tuning.timeout, interrupt):
             study.optimize(
@@ -267,20 +267,49 @@ class _Interrupt:
         signal.signal(signal.SIGINT, self._before)
 
 
+def _trials(study: optuna.Study, states: Iterable[TrialState]) -> list[FrozenTrial]:
+    return list(study.get_trials(deepcopy=False, states=tuple(states)))
+
+
 def _count(study: optuna.Study, states: Iterable[TrialState]) -> int:
-    return len(study.get_trials(deepcopy=False, states=tuple(states)))
+    return len(_trials(study, states))
+
+
+class _Goal(NamedTuple):
+    """How many trials are to have ended, whoever makes them.
+
+    Attributes:
+        trials: So many.
+        left_alone: The numbers of those under way as the search began: they may be a killed process's, so that they
+            count when they have ended, and are not waited for.
+    """
+
+    trials: int
+    left_alone: set[int]
+
+    def is_reached(self, study: optuna.Study) -> bool:
+        return _count(study, ENDED) >= self.trials
+
+    def is_in_sight(self, study: optuna.Study) -> bool:
+        """Whether it is reached when all have ended that are under way."""
+        under_way = {trial.number for trial in _trials(study, [TrialState.RUNNING])} - self.left_alone
+        return _count(study, ENDED) + len(under_way) >= self.trials
 
 
 def _turns(
-    study: optuna.Study, storage: optuna.storages.BaseStorage, goal: int, timeout: float | None, interrupt: _Interrupt
+    study: optuna.Study,
+    storage: optuna.storages.BaseStorage,
+    goal: _Goal,
+    timeout: float | None,
+    interrupt: _Interrupt,
 ) -> Iterator[float | None]:
     """The seconds left, if there is a timeout, each time that trials are missing which nobody has begun."""
     began = time.monotonic()
-    while _count(study, ENDED) < goal and not interrupt.came:
+    while not goal.is_reached(study) and not interrupt.came:
         left = None if timeout is None else timeout - (time.monotonic() - began)
         if left is not None and left <= 0:
             return
-        if _count(study, (*ENDED, TrialState.RUNNING)) < goal:
+        if not goal.is_in_sight(study):
             yield left
         elif not give_up_silent(study, storage):
             return
@@ -288,11 +317,11 @@ def _turns(
             time.sleep(LOOK_SECONDS)
 
 
-def _until(goal: int, interrupt: _Interrupt) -> Any:  # noqa: ANN401 - Optuna's callback
+def _until(goal: _Goal, interrupt: _Interrupt) -> Any:  # noqa: ANN401 - Optuna's callback
     """Stop when so many trials have ended or are under way, whoever makes them, or on Ctrl-C."""
 
     def stop(study: optuna.Study, trial: FrozenTrial) -> None:  # noqa: ARG001 - Optuna's callback
-        if interrupt.came or _count(study, (*ENDED, TrialState.RUNNING)) >= goal:
+        if interrupt.came or goal.is_in_sight(study):
             study.stop()
 
     return stop

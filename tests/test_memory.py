@@ -1,9 +1,9 @@
-"""What a worker gives back to the machine once its champion is loaded."""
+"""What a process gives back to the machine once it has loaded what it needs."""
 
 import ctypes
 from pathlib import Path
 
-from diamonds.service.memory import give_back
+from diamonds.memory import give_back
 
 
 def resident():
