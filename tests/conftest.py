@@ -102,6 +102,15 @@ def served(trained) -> Iterator[Served]:
     stop(running)
 
 
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A real browser, for the tests of a file."""
+    from browsing import chromium
+
+    with chromium() as opened:
+        yield opened
+
+
 @pytest.fixture(scope="session")
 def postgresql_server(tmp_path_factory) -> Iterator[str]:
     """The URL of a real PostgreSQL, started for the tests."""
