@@ -18,22 +18,19 @@ help: ## List the targets
 setup: .venv/whole ## Make the environment in .venv, from requirements.lock
 
 # uv takes a quarter of pip's time; pip steps in where uv, which does not read pip's settings, finds no index.
-INSTALL = $(BIN)/uv pip install --quiet $(COMPILE) --python $(BIN)/python --constraint requirements.lock --editable '.[$(EXTRAS)]' \
+INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint requirements.lock --editable '.[$(EXTRAS)]' \
   || $(BIN)/pip install --quiet --constraint requirements.lock --editable '.[$(EXTRAS)]'
 
 # Enough to train, to serve and to learn from streams.
 .venv/ready: EXTRAS := train,stream
-.venv/ready: COMPILE :=
 .venv/ready: pyproject.toml requirements.lock src/diamonds/_walk.c
 	python3 -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.lock uv
 	$(INSTALL)
 	@touch $@
 
-# And what tests, checks, documentation and benchmarks want besides; all compiled, for many processes start, and tests
-# would take what a compiler warns of in others' code for errors.
+# And what tests, checks, documentation and benchmarks want besides.
 .venv/whole: EXTRAS := train,stream,dev,mlflow
-.venv/whole: COMPILE := --compile-bytecode
 .venv/whole: .venv/ready
 	$(INSTALL)
 	@touch $@
