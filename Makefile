@@ -19,7 +19,7 @@ setup: .venv/whole ## Make the environment in .venv, from requirements.lock
 
 # uv takes a quarter of pip's time; pip steps in where uv, which does not read pip's settings, finds no index.
 INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint requirements.lock --editable '.[$(EXTRAS)]' \
-  || $(BIN)/pip install --quiet --no-compile --constraint requirements.lock --editable '.[$(EXTRAS)]'
+  || $(BIN)/pip install --quiet --constraint requirements.lock --editable '.[$(EXTRAS)]'
 
 # Enough to train, to serve and to learn from streams.
 .venv/ready: EXTRAS := train,stream

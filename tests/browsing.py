@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from urllib.parse import urlsplit
@@ -122,3 +122,19 @@ class Visit:
 
     def close(self) -> None:
         self._context.close()
+
+
+@contextmanager
+def visiting(browser: Browser, url: str) -> Iterator[Callable[..., Visit]]:
+    """Opens pages of a service by their path; at the end none has complained or asked another host."""
+    visits: list[Visit] = []
+
+    def opened(path: str, **options) -> Visit:
+        visits.append(Visit(browser, url + path, **options))
+        return visits[-1]
+
+    yield opened
+    for each in visits:
+        each.close()
+    assert [each.complaints for each in visits] == [[]] * len(visits)
+    assert {host for each in visits for host in each.hosts} <= {urlsplit(url).netloc}

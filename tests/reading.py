@@ -1,13 +1,26 @@
 """The pages by themselves, without a service around them."""
 
 import asyncio
+from contextlib import contextmanager
 
 import httpx
 
-from diamonds.config import read_settings
+from diamonds.config import Settings, read_settings
 from diamonds.service.pages import Pages
 from diamonds.service.state import Serving
-from diamonds.store.database import open_database
+from diamonds.store.database import migrate, open_database
+
+
+@contextmanager
+def read_by_pages(folder, monkeypatch):
+    """An empty database that the pages read, in a folder where no run has left anything."""
+    url = f"sqlite:///{folder}/d.db"
+    monkeypatch.setenv("DIAMONDS_DATABASE_URL", url)
+    monkeypatch.chdir(folder)
+    engine = open_database(Settings(database_url=url))
+    migrate(engine)
+    yield engine
+    engine.dispose()
 
 
 class Standing(Serving):

@@ -24,7 +24,7 @@ def bento(small_trained_once, tmp_path_factory) -> Path:
     shutil.copy(ROOT / "Makefile", project.folder)
     shutil.copy(ROOT / "README.md", project.folder)
     subprocess.run(
-        ["make", "bento", "--old-file=setup", f"BIN={BIN}"],
+        ["make", "bento", "--old-file=.venv/ready", f"BIN={BIN}"],
         cwd=project.folder, env=project.environment, check=True, capture_output=True,
     )  # fmt: skip
     unpacked = project.folder / "unpacked"

@@ -78,6 +78,16 @@ def test_a_grade_that_is_asked_for_more_often_has_moved_and_no_other_feature_has
     assert (features["color"].before, features["color"].now, features["color"].test) == ("G", "D", "chi2")
 
 
+def test_a_shift_that_a_test_is_sure_of_and_that_is_small_is_none_to_act_on(classic):
+    window = classic.sample(10_000, random_state=1)
+
+    drift = compare(classic, window.assign(depth=window["depth"] + 0.2), RULE)["depth"]
+
+    assert drift.p < 1e-9
+    assert 0.01 < drift.psi < RULE.psi
+    assert not drift.moved
+
+
 def test_stones_without_measurements_say_nothing_of_these_and_of_the_four_cs_what_they_are(classic):
     window = only_four_cs(classic.sample(300, random_state=1))
 
@@ -175,6 +185,19 @@ def test_the_error_of_stones_that_were_not_measured_is_held_against_the_holdouts
 
     assert (unmeasured.holdout["mape"], unmeasured.error_worse) == (0.088, False)
     assert (measured.holdout["mape"], measured.error_worse) == (0.057, True)
+
+
+def test_what_the_rule_allows_of_error_and_of_misses_is_no_reason():
+    none_allowed = RULE.model_copy(update={"error_loss": 0.0, "coverage_loss": 0.0})
+    erring, missing = (sold(10_000, 1, spread=spread) for spread in (0.0745, 0.0725))
+
+    error, strict_error = (live_error(erring, METRICS, rule) for rule in (RULE, none_allowed))
+    misses, strict_misses = (live_error(missing, METRICS, rule) for rule in (RULE, none_allowed))
+
+    assert 0.057 < error.live["mape"] < 0.057 * 1.1
+    assert 0.903 - 0.02 < misses.live["coverage"] < 0.903
+    assert (error.error_worse, misses.coverage_worse) == (False, False)
+    assert (strict_error.error_worse, strict_misses.coverage_worse) == (True, True)
 
 
 def test_few_sales_are_shown_and_not_judged():

@@ -1,8 +1,9 @@
 """The hooks of a run, called as Kedro calls them."""
 
 import pytest
-from kedro.io import DataCatalog, MemoryDataset
+from kedro.io import DataCatalog, DatasetError, MemoryDataset, Version
 from kedro.pipeline import Node, Pipeline
+from kedro_datasets.json import JSONDataset
 
 from diamonds import models
 from diamonds.config import Settings
@@ -55,6 +56,19 @@ def test_a_run_that_fails_keeps_how_long_each_node_took_the_failing_one_among_th
 
     assert (entered()["outcome"], list(entered()["durations"])) == ("failed", ["z", "a", "m"])
     assert all(seconds >= 0 for seconds in entered()["durations"].values())
+
+
+def test_whatever_a_run_writes_is_there_whole_or_not_at_all(hooks, tmp_path):
+    report = JSONDataset(filepath=str(tmp_path / "report.json"), version=Version(None, "r2"))
+    parameters = MemoryDataset({"models": {name: {} for name in models.available()}})
+    writing = Pipeline([Node(lambda: None, inputs=None, outputs="report", name="write")])
+
+    hooks.before_pipeline_run({"run_id": "r2"}, writing, DataCatalog({"parameters": parameters, "report": report}))
+    with pytest.raises(DatasetError, match="not JSON serializable"):
+        report.save({"stones": 3, "half": object()})
+
+    assert list(tmp_path.rglob("report.json*")) == [tmp_path / "report.json"]
+    assert list((tmp_path / "report.json").rglob("*")) == [tmp_path / "report.json/r2"]
 
 
 def test_the_next_run_of_the_same_process_begins_with_no_durations(hooks, entered):

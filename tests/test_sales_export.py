@@ -3,13 +3,15 @@
 import io
 import json
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
 import pandas as pd
 import pytest
-from sqlalchemy import update
+from sqlalchemy import text, update
 from sqlalchemy.orm import Session
 
+from diamonds.config import Settings
 from diamonds.errors import DataError
 from diamonds.sales_file import REFUSED, UNMEASURED, export
 from diamonds.schema import COLUMNS
@@ -32,8 +34,8 @@ def rows(folder):
 
 
 def test_sales_are_exported_as_appraisals_at_the_price_paid(database, tmp_path):
-    sell(database, 1, 5100, cut="very  good")
     sell(database, 2, 900.5, position=7, carat=1)
+    sell(database, 1, 5100, cut="very  good")
 
     exported = export(database, tmp_path / "appraisals")
 
@@ -94,7 +96,7 @@ def test_an_export_that_was_killed_between_file_and_record_is_repeated_to_the_by
     sell(database, 1, 5100)
     export(database, tmp_path)
     (file,) = tmp_path.glob("*.csv")
-    content = file.read_bytes()
+    content, inode = file.read_bytes(), file.stat().st_ino
     with Session(database) as session, session.begin():
         session.execute(update(Sale).values(exported_at=None))
     sell(database, 2, 5200)
@@ -103,6 +105,8 @@ def test_an_export_that_was_killed_between_file_and_record_is_repeated_to_the_by
 
     assert exported.files[file.name] == 1
     assert file.read_bytes() == content
+    assert file.stat().st_ino != inode, "it is replaced as a whole, not written into"
+    assert [path.suffix for path in tmp_path.iterdir() if path.is_file()].count(".part") == 0
     assert sorted(rows(tmp_path)["price"]) == [5100, 5200]
 
 
@@ -123,6 +127,34 @@ def test_of_several_exports_at_once_none_doubles_or_loses_a_sale(database, tmp_p
 
     assert sorted(rows(tmp_path)["price"]) == [5000 + number for number in range(40)]
     assert export(database, tmp_path).files == {}
+
+
+def test_in_postgresql_too_a_sale_is_given_to_one_file_while_another_export_waits(postgresql_url):
+    engine = open_database(Settings(database_url=postgresql_url))
+    migrate(engine)
+    sell(engine, 1, 5100)
+
+    def somebody_waits():
+        asked = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        with engine.connect() as connection:
+            return connection.execute(text(asked)).scalar()
+
+    def while_another_begins(its_sales):
+        seconds.append(pool.submit(sales.assign, engine, lambda _: True, lambda _: "second.csv"))
+        while not seconds[0].done() and not somebody_waits():
+            pass
+        waited.append(not seconds[0].done())
+        return "first.csv"
+
+    seconds, waited = [], []
+    with ThreadPoolExecutor() as pool:
+        sales.assign(engine, lambda _: True, while_another_begins)
+    given = sales.unwritten(engine)
+    engine.dispose()
+
+    assert waited == [True]
+    assert seconds[0].result() == []
+    assert {name: [sale.price for sale in its] for name, its in given.items()} == {"first.csv": [5100]}
 
 
 def test_the_command_says_what_it_exported_and_the_next_run_reads_it(tmp_path, stones):

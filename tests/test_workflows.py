@@ -88,6 +88,7 @@ def test_github_runs_the_tests_that_run_on_every_submission():
 
     assert re.findall(r"^make .+", there, re.MULTILINE) == re.findall(r"^make .+", here, re.MULTILINE)
     assert all("--no-install-recommends chromium" in text for text in (here, there))
+    assert "--no-install-recommends chromium npm" in there, "where CI is true, a test without it fails"
 
 
 @pytest.fixture

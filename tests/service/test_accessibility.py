@@ -6,7 +6,7 @@ import urllib.request
 
 import pytest
 
-from browsing import JUDGED, Visit, axe_script, chromium
+from browsing import JUDGED, Visit, axe_script
 from diamonds.pipelines.monitoring import figure
 from diamonds.service.pages import Pages
 from diamonds.service.state import Serving
@@ -39,12 +39,6 @@ SHOWN = [
 @pytest.fixture(scope="module")
 def axe():
     return axe_script()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

@@ -7,19 +7,13 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from browsing import Visit, chromium
+from browsing import Visit
 from diamonds.service.wording import metric, moment
 from project import memory, serve, stop
 
 #: In milliseconds: the command that promotes imports much, on a busy machine for long.
 COMMAND = 120_000
 NARROW = {"viewport": {"width": 390, "height": 844}}
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as running:
-        yield running
 
 
 def visit(browser, served, path="/models", **options):

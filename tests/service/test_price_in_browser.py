@@ -8,32 +8,17 @@ import httpx
 import pytest
 from playwright.sync_api import expect
 
-from browsing import Visit, chromium
+from browsing import Visit, visiting
 
 FOUR_CS = {"carat": 1.1, "cut": "Ideal", "color": "H", "clarity": "SI2"}
 STONE = "?carat=1.1&cut=Ideal&color=H&clarity=SI2"
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as opened:
-        yield opened
-
-
 @pytest.fixture
 def visit(browser, served):
     """Opens pages of the service; at the end none has complained or asked another host."""
-    visits = []
-
-    def opened(path="/", **options):
-        visits.append(Visit(browser, served.url + path, **options))
-        return visits[-1].page
-
-    yield opened
-    for each in visits:
-        each.close()
-    assert [each.complaints for each in visits] == [[]] * len(visits)
-    assert set().union(*(each.hosts for each in visits)) == {urlsplit(served.url).netloc}
+    with visiting(browser, served.url) as opened:
+        yield lambda path="/", **options: opened(path, **options).page
 
 
 def ask(url, path, body):

@@ -6,12 +6,10 @@ import re
 
 import pytest
 
-from diamonds.config import Settings
 from diamonds.schema import FEATURES
 from diamonds.service.artefacts import watched, watched_file
 from diamonds.store import history
-from diamonds.store.database import migrate, open_database
-from reading import get
+from reading import get, read_by_pages
 from reported import OVERALL, RUN, SOLD, drifted, leave, report
 
 HOW = "kedro run --pipelines=monitoring"
@@ -20,18 +18,13 @@ HOW = "kedro run --pipelines=monitoring"
 @pytest.fixture
 def champion(tmp_path, monkeypatch):
     """A champion in the database that the pages read, in a folder where no run has left anything."""
-    url = f"sqlite:///{tmp_path}/d.db"
-    monkeypatch.setenv("DIAMONDS_DATABASE_URL", url)
-    monkeypatch.chdir(tmp_path)
-    engine = open_database(Settings(database_url=url))
-    migrate(engine)
-    history.start_run(engine, "run-0", {}, {}, None)
-    metrics = {"stones": 100, "overall": OVERALL}
-    history.record_model(engine, "run-0", "xgboost", metrics=metrics, holdout="h", artefact="somewhere")
-    history.finish_run(engine, "run-0", history.SUCCEEDED)
-    history.promote(engine, "xgboost", "run-0", "it is the first", 0)
-    yield
-    engine.dispose()
+    with read_by_pages(tmp_path, monkeypatch) as engine:
+        history.start_run(engine, "run-0", {}, {}, None)
+        metrics = {"stones": 100, "overall": OVERALL}
+        history.record_model(engine, "run-0", "xgboost", metrics=metrics, holdout="h", artefact="somewhere")
+        history.finish_run(engine, "run-0", history.SUCCEEDED)
+        history.promote(engine, "xgboost", "run-0", "it is the first", 0)
+        yield
 
 
 def section(path="/models"):

@@ -10,33 +10,17 @@ from contextlib import closing
 
 import pytest
 
-from browsing import Visit, chromium
+from browsing import visiting
 from project import STONE
 
 OPENED = ".opened .exchange"
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as running:
-        yield running
-
-
 @pytest.fixture
 def visit(browser, served):
     """Opens a page of the service; what was opened is closed again, and nothing was complained of."""
-    visits = []
-
-    def opened(path, **options):
-        visits.append(Visit(browser, served.url + path, **options))
-        return visits[-1]
-
-    yield opened
-    complaints = [complaint for visit in visits for complaint in visit.complaints]
-    for each in visits:
-        each.close()
-    assert complaints == []
-    assert {host for visit in visits for host in visit.hosts} <= {served.url.removeprefix("http://")}
+    with visiting(browser, served.url) as opened:
+        yield opened
 
 
 def ask(served, path, body=None, **headers):

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import expect
 from sqlalchemy import text
 
-from browsing import JUDGED, Visit, axe_script, chromium, require_quiet_and_at_home
+from browsing import JUDGED, Visit, axe_script, require_quiet_and_at_home
 from diamonds.config import Settings
 from diamonds.store.database import migrate, open_database
 from diamonds.streams.feeding.generators import employees
@@ -27,12 +27,6 @@ from streamed import learned, pages_of, status, until
 SPEC = feed(ROOT, "promotions")
 ROWS = 1500
 SCREENS = {"wide": {"width": 1280, "height": 900}, "narrow": {"width": 390, "height": 800}}
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture(autouse=True)

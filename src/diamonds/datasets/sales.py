@@ -9,14 +9,10 @@ from typing import Any, NoReturn
 import pandas as pd
 from kedro.io import AbstractDataset, DatasetError
 from pydantic import ValidationError
-from sqlalchemy.exc import SQLAlchemyError
 
-from diamonds.config import read_settings
-from diamonds.datasets.window import Window
-from diamonds.errors import DatabaseError
+from diamonds.datasets.window import Window, reading
 from diamonds.schema import Diamond, frame_of
 from diamonds.store import sales
-from diamonds.store.database import open_database, require_current
 from diamonds.store.tables import Sale
 
 #: Of the quote, in dollars.
@@ -64,14 +60,8 @@ class SalesWindowDataset(AbstractDataset[NoReturn, SalesWindow]):
             DatabaseError: The database is away.
         """
         window = Window.of(self._since, self._until)
-        engine = open_database(read_settings())
-        try:
-            require_current(engine)
+        with reading("the sales") as engine:
             found = sales.recorded(engine, window.since, window.until, self._most + 1)
-        except SQLAlchemyError as error:
-            raise DatabaseError(f"the sales cannot be read: {error}") from error
-        finally:
-            engine.dispose()
         read = found[: self._most]
         readable = [sale for sale in read if _is_readable(sale)]
         return SalesWindow(window, _frame(readable), len(read) - len(readable), len(found) <= self._most)

@@ -13,14 +13,10 @@ from typing import Any, NoReturn
 import pandas as pd
 from kedro.io import AbstractDataset, DatasetError
 from pydantic import TypeAdapter, ValidationError
-from sqlalchemy.exc import SQLAlchemyError
 
-from diamonds.config import read_settings
-from diamonds.datasets.window import Window
-from diamonds.errors import DatabaseError
+from diamonds.datasets.window import Window, reading
 from diamonds.schema import Diamond, frame_of
 from diamonds.store import lookups
-from diamonds.store.database import open_database, require_current
 
 #: The routes that quote, and how a body of each is read.
 QUOTING: dict[str, TypeAdapter[Any]] = {
@@ -91,17 +87,11 @@ class TrafficWindowDataset(AbstractDataset[NoReturn, TrafficWindow]):
             DatabaseError: The database is away.
         """
         window = Window.of(self._since, self._until)
-        engine = open_database(read_settings())
-        try:
-            require_current(engine)
-            paths = [lookups.Asked(since=window.since, until=window.until, path=path) for path in QUOTING]
+        paths = [lookups.Asked(since=window.since, until=window.until, path=path) for path in QUOTING]
+        with reading("the traffic log") as engine:
             found = [lookups.exchanges(engine, asked, self._most_exchanges + 1, columns=COLUMNS) for asked in paths]
             newest_first = merge(*found, key=lambda exchange: exchange["request_id"], reverse=True)
             return self._gather(window, newest_first)
-        except SQLAlchemyError as error:
-            raise DatabaseError(f"the traffic log cannot be read: {error}") from error
-        finally:
-            engine.dispose()
 
     def save(self, data: NoReturn) -> None:  # noqa: ARG002 - Kedro's signature
         """Refuse: exchanges enter themselves."""

@@ -1,12 +1,19 @@
-"""The time that a run looks back on."""
+"""The time that a run looks back on, and the database in which it does."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from diamonds.errors import ConfigurationError
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from diamonds.config import read_settings
+from diamonds.errors import ConfigurationError, DatabaseError
 from diamonds.moments import moment_or_age
+from diamonds.store.database import open_database, require_current
 
 
 class Window(NamedTuple):
@@ -26,6 +33,23 @@ class Window(NamedTuple):
         if window.since >= window.until:
             raise ConfigurationError(f"the window from {since} until {until or 'now'} ends before it begins")
         return window
+
+
+@contextmanager
+def reading(what: str) -> Iterator[Engine]:
+    """The configured database, open while `what`, for the message, is read from it.
+
+    Raises:
+        DatabaseError: It is away, or not up to date.
+    """
+    engine = open_database(read_settings())
+    try:
+        require_current(engine)
+        yield engine
+    except SQLAlchemyError as error:
+        raise DatabaseError(f"{what} cannot be read: {error}") from error
+    finally:
+        engine.dispose()
 
 
 def _moment(name: str, text: str) -> datetime:
