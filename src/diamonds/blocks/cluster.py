@@ -27,7 +27,9 @@ LOOPBACK = "127.0.0.1"
 #: Seconds that a cluster has to answer at all.
 PATIENCE = 15
 #: How often trees are grown anew after the loss of a worker.
-AGAIN = 1
+AGAIN = 2
+#: Seconds in which workers neither come nor go until they are counted on, or the loss of one is seen by the scheduler.
+SETTLED = 3
 
 
 def hire(engine: Engine, space: Space) -> OnDask:
@@ -123,7 +125,7 @@ class OnDask:
     def boosted(self, wanted: Boosting) -> Booster:
         """Each worker reads its share of the parts from its disk, and all agree on each split.
 
-        After the loss of a worker of a local cluster once more, with those that are left or come back.
+        After the loss of a worker of a local cluster anew, with those that come back; `AGAIN` times at most.
 
         Raises:
             WorkersError: Workers were lost again, or no tree was grown within the deadline.
@@ -140,6 +142,7 @@ class OnDask:
                 logger.warning("XGBoost stopped, for a Dask worker was lost; its trees are grown anew")
                 with self._in_plain_words():
                     self._client.restart(timeout=self._engine.deadline)
+                self._settle()
         raise AssertionError("unreachable")
 
     def _boosted(self, wanted: Boosting) -> Booster:
@@ -174,10 +177,26 @@ class OnDask:
                     " engine's deadline: a worker hangs, or engine.deadline is too short for so many stones"
                 )
         errors = [job.exception() for job in jobs if job.status == "error"]
-        if errors and (not workers <= set(self._addresses()) or any(map(_tells_of_a_loss, errors))):
+        if errors and (self._are_lost(workers) or any(map(_tells_of_a_loss, errors))):
             raise _LostError from errors[0]
         if errors:
             raise errors[0]
+
+    def _are_lost(self, workers: set[str]) -> bool:
+        """Whether one of the workers is gone; the scheduler may know of it later than XGBoost."""
+        until = time.monotonic() + SETTLED
+        while workers <= set(self._addresses()) and time.monotonic() < until:
+            time.sleep(0.1)
+        return not workers <= set(self._addresses())
+
+    def _settle(self) -> None:
+        """Wait until workers that begin anew are there to stay: one that was killed may be begun twice."""
+        began = since = time.monotonic()
+        known = self._addresses()
+        while time.monotonic() - since < SETTLED and time.monotonic() - began < self._engine.deadline:
+            time.sleep(0.1)
+            if (found := self._addresses()) != known or not found:
+                known, since = found, time.monotonic()
 
     def close(self) -> None:
         """Send the workers home, where they are ours; remove the files."""
