@@ -265,9 +265,9 @@ def test_a_worker_that_is_killed_in_training_costs_time_and_no_tree(cluster, sto
     grown = []
     thread = threading.Thread(target=lambda: grown.append(module.fit_blocks(params, in_blocks(stones))))
     thread.start()
-    pids = workers._client.run(os.getpid)
     while not list(workers._space.path.rglob("pulse")):
         time.sleep(0.01)
+    pids = workers._client.run(os.getpid)
 
     os.kill(next(iter(pids.values())), signal.SIGKILL)
 

@@ -37,7 +37,7 @@ def test_only_those_who_develop_wait_for_their_tools():
 
 def test_every_version_of_the_lock_runs_on_the_oldest_python_that_is_promised():
     least = re.search(r'requires-python = ">=(.+)"', (ROOT / "pyproject.toml").read_text()).group(1)
-    known = {_plain(each.name): each.metadata["Requires-Python"] for each in importlib.metadata.distributions()}
+    known = {_plain(each.name): each.metadata.get("Requires-Python") for each in importlib.metadata.distributions()}
     locked = {_plain(line.split("==")[0]) for line in (ROOT / "requirements.lock").read_text().splitlines()}
 
     wanting = {name: known[name] for name in locked & known.keys() if known[name]}

@@ -14,6 +14,8 @@ from feeds import drawn_feed, serving
 from project import ROOT
 
 TOTAL, BAD_EVERY = 600, 97
+#: Of the sizes of batches: by this one those that die learn at most 44 of 60 pages, however quickly these come.
+SEED = 4
 #: The learners of the project, and a feed that is looked at again at once.
 SPEC = feed(ROOT, "promotions").model_copy(
     update={"polling": Polling(first_seconds=0.01, most_seconds=0.05), "connect_seconds": 0.2, "read_seconds": 0.3}
@@ -56,7 +58,7 @@ def test_killed_at_each_point_and_anywhere_it_learns_the_same_to_the_last_bit(un
     deaths = [*(Death(point, 2) for point in POINTS), Death(ANYWHERE, 0.15)]
 
     with serving(growing()) as url:
-        died = learn_through(Task(SPEC, url, database, TOTAL), deaths, seed=1)
+        died = learn_through(Task(SPEC, url, database, TOTAL), deaths, SEED)
 
     assert all(died[point] == 1 for point in POINTS), died
     assert differences(undisturbed, learned(database)) == []

@@ -570,7 +570,7 @@ def test_the_charts_begin_with_the_history_evenly_spread(live):
 
 def test_the_chart_script_is_plotlys_own_compressed_and_kept_for_good(shown):
     _, client = shown
-    [name] = [part.split('"')[0] for part in client.get("/").text.split('src="') if part.startswith("static/plotly-")]
+    [name] = [part.split('"')[0] for part in client.get("/").text.split('href="') if part.startswith("static/plotly-")]
 
     answer = client.get(f"/{name}")
 

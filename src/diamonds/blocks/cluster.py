@@ -140,6 +140,7 @@ class OnDask:
                         " again"
                     ) from lost
                 logger.warning("XGBoost stopped, for a Dask worker was lost; its trees are grown anew")
+                logger.info("what was seen of the loss: %r", lost.__cause__)
                 with self._in_plain_words():
                     self._client.restart(timeout=self._engine.deadline)
                 self._settle()
