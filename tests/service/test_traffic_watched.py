@@ -145,10 +145,11 @@ def test_filters_and_older_pages_are_used_by_hand(served, visit):
     page.get_by_label("Status", exact=True).fill("405")
     page.get_by_role("button", name="Show", exact=True).click()
 
-    assert re.search(r"status=405#exchanges$", page.url)
+    page.wait_for_url(re.compile(r"status=405#exchanges$"))
     assert set(page.locator("#list .status").all_text_contents()) == {"405 refused"}
     assert page.locator("#list tbody tr").count() == 50
     page.get_by_role("link", name="Older").click()
+    page.wait_for_url(re.compile(r"before=.+#exchanges$"))
     assert page.locator("#list tbody tr").count() >= 2
     assert page.get_by_label("Status", exact=True).input_value() == "405"
 
