@@ -87,7 +87,6 @@ def main() -> None:
         project = given.project or trained(folder / "trained")
         champions.publish_champion_of(project, folder / "champion")
         with running_postgresql(folder / "postgresql") as postgresql:
-            (folder / "sites").mkdir()
             sites = Sites(folder / "sites", folder / "champion", postgresql).both()
             found = [measure(site, project, given) for site in sites]
     if given.json:

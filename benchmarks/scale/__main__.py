@@ -13,17 +13,18 @@ import json
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from benchmarks.parts import add_sizes, printed
 from benchmarks.scale import index, tuners, workers
 from benchmarks.scale.sizes import Sizes
+from benchmarks.service import champions
 from benchmarks.service.report import machine
 from benchmarks.service.servers import end_in_order_on_signals
-from benchmarks.traffic.__main__ import champion_of, make
 from benchmarks.traffic.findings import Findings
 from benchmarks.traffic.postgresql import running_postgresql
 from benchmarks.traffic.sites import Sites
@@ -57,12 +58,12 @@ def main() -> None:
 def measured(folder: Path, given: argparse.Namespace) -> list[Findings]:
     """All parts that are measured here, one after the other, with a PostgreSQL that they share."""
     sizes = Sizes(**{each.name: getattr(given, each.name) for each in fields(Sizes)})
-    store = champion_of(given.project, folder) if "workers" in given.only else folder / "champion"
+    store = champions.champion_of(given.project, folder) if "workers" in given.only else folder / "champion"
     found = []
     with running_postgresql(folder / "postgresql") as postgresql:
         for part in (part for part in given.only if part in PARTS):
             own = store if part == "workers" else folder / f"{part}-champion"
-            found.append(measure(part, Sites(make(folder / part), own, postgresql), sizes))
+            found.append(printed(part, partial(PARTS[part], Sites(folder / part, own, postgresql), sizes)))
     return found
 
 
@@ -81,20 +82,8 @@ def arguments() -> argparse.Namespace:
     )
     asked.add_argument("--project", type=Path, help="a trained project whose champion is served; it is not changed")
     asked.add_argument("--json", type=Path, help="a file to write all figures to")
-    for each in fields(Sizes):
-        words = f"{each.default:,g} if not given"
-        asked.add_argument(f"--{each.name}", type=each.type, default=each.default, help=words)
+    add_sizes(asked, Sizes)
     return asked.parse_args()
-
-
-def measure(part: str, sites: Sites, sizes: Sizes) -> Findings:
-    """Measure one part and print what it found."""
-    print(f"measuring {part}", file=sys.stderr)
-    began = time.monotonic()
-    findings = PARTS[part](sites, sizes)
-    findings.remarks.append(f"measured in {time.monotonic() - began:,.0f} s")
-    print(findings.table(), flush=True)
-    return findings
 
 
 if __name__ == "__main__":

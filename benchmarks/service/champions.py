@@ -37,6 +37,16 @@ def train(project: Path) -> None:
     )
 
 
+def champion_of(project: Path | None, folder: Path) -> Path:
+    """A Bento store with the champion of a project, or of one that is trained for this."""
+    if project is None:
+        print("training a champion", file=sys.stderr)
+        project = folder / "trained"
+        train(project)
+    publish_champion_of(project, folder / "champion")
+    return folder / "champion"
+
+
 def publish_champion_of(project: Path, store: Path) -> None:
     """Put the champion of a trained project into a Bento store of its own; the project stays as it is.
 

@@ -12,9 +12,11 @@ import argparse
 import importlib
 import json
 import sys
-import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+from benchmarks.parts import printed
 from benchmarks.service.report import machine
 from benchmarks.service.servers import end_in_order_on_signals
 from benchmarks.traffic.findings import Findings
@@ -26,7 +28,7 @@ def main() -> None:
     """Measure, print, and end with 1 if a promise was broken."""
     given = arguments()
     end_in_order_on_signals()
-    found = [measure(part, quick=given.quick) for part in given.only]
+    found = [printed(part, partial(_measure_of(part), quick=given.quick)) for part in given.only]
     if given.json:
         facts = {"machine": machine(), "parts": [findings.as_json() for findings in found]}
         given.json.write_text(json.dumps(facts, indent=1) + "\n")
@@ -42,14 +44,10 @@ def arguments() -> argparse.Namespace:
     return asked.parse_args()
 
 
-def measure(part: str, *, quick: bool) -> Findings:
-    """Measure one part and print what it found."""
-    print(f"measuring {part}", file=sys.stderr)
-    began = time.monotonic()
-    findings: Findings = importlib.import_module(f"benchmarks.streaming.{part}").measure(quick=quick)
-    findings.remarks.append(f"measured in {time.monotonic() - began:,.0f} s")
-    print(findings.table(), flush=True)
-    return findings
+def _measure_of(part: str) -> Callable[..., Findings]:
+    """Parts are imported as they are measured: some need libraries that others do not."""
+    measure: Callable[..., Findings] = importlib.import_module(f"benchmarks.streaming.{part}").measure
+    return measure
 
 
 if __name__ == "__main__":

@@ -12,11 +12,12 @@ import argparse
 import json
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 
+from benchmarks.parts import add_sizes, printed
 from benchmarks.service import champions
 from benchmarks.service.report import machine
 from benchmarks.service.servers import end_in_order_on_signals
@@ -43,9 +44,12 @@ def main() -> None:
     sizes = Sizes(**{each.name: getattr(given, each.name) for each in fields(Sizes)})
     with tempfile.TemporaryDirectory(prefix="bench-traffic-") as name:
         folder = Path(name)
-        champion = champion_of(given.project, folder)
+        champion = champions.champion_of(given.project, folder)
         with running_postgresql(folder / "postgresql") as postgresql:
-            found = [measure(part, Sites(make(folder / part), champion, postgresql), sizes) for part in given.only]
+            found = [
+                printed(part, partial(PARTS[part], Sites(folder / part, champion, postgresql), sizes))
+                for part in given.only
+            ]
     if given.json:
         facts = {"machine": machine(), "parts": [findings.as_json() for findings in found]}
         given.json.write_text(json.dumps(facts, indent=1) + "\n")
@@ -58,36 +62,8 @@ def arguments() -> argparse.Namespace:
     asked.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), metavar="PART", help="these parts")
     asked.add_argument("--project", type=Path, help="a trained project whose champion is served; it is not changed")
     asked.add_argument("--json", type=Path, help="a file to write all figures to")
-    for each in fields(Sizes):
-        words = f"{each.default:g} if not given"
-        asked.add_argument(f"--{each.name}", type=each.type, default=each.default, help=words)
+    add_sizes(asked, Sizes)
     return asked.parse_args()
-
-
-def champion_of(project: Path | None, folder: Path) -> Path:
-    """A Bento store with the champion of a project, or of one that is trained for this."""
-    if project is None:
-        print("training a champion", file=sys.stderr)
-        project = folder / "trained"
-        champions.train(project)
-    champions.publish_champion_of(project, folder / "champion")
-    return folder / "champion"
-
-
-def measure(part: str, sites: Sites, sizes: Sizes) -> Findings:
-    """Measure one part and print what it found."""
-    print(f"measuring {part}", file=sys.stderr)
-    began = time.monotonic()
-    findings = PARTS[part](sites, sizes)
-    findings.remarks.append(f"measured in {time.monotonic() - began:,.0f} s")
-    print(findings.table(), flush=True)
-    return findings
-
-
-def make(folder: Path) -> Path:
-    """The folder, made."""
-    folder.mkdir()
-    return folder
 
 
 if __name__ == "__main__":

@@ -89,7 +89,7 @@ class Sites:
         """One with an empty database of this kind."""
         self._made += 1
         folder = self.folder / f"{self.folder.name}_{self._made}"
-        folder.mkdir()
+        folder.mkdir(parents=True)
         is_sqlite = database == SQLITE
         url = f"sqlite:///{folder}/traffic.db" if is_sqlite else self.postgresql.make_database(folder.name)
         return Site(database, folder, url, self.champion)

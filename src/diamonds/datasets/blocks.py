@@ -17,11 +17,8 @@ from diamonds.blocks import Blocks
 CHUNK = 50_000
 
 
-class BlocksDataset(AbstractVersionedDataset[Blocks, Blocks]):
-    """A table as a folder of Parquet files, which appears whole or not at all.
-
-    A frame may be saved too, as one block; and what `pandas.ParquetDataset` saved is loaded as one.
-    """
+class _TableDataset(AbstractVersionedDataset[Blocks, Blocks]):
+    """A table by its versions."""
 
     def __init__(
         self, *, filepath: str, version: Version | None = None, metadata: dict[str, Any] | None = None
@@ -29,6 +26,16 @@ class BlocksDataset(AbstractVersionedDataset[Blocks, Blocks]):
         """Name the folder that holds the versions; `metadata` is for Kedro's plugins."""
         super().__init__(PurePosixPath(filepath), version)
         self.metadata = metadata
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._filepath), "version": self._version}
+
+
+class BlocksDataset(_TableDataset):
+    """A table as a folder of Parquet files, which appears whole or not at all.
+
+    A frame may be saved too, as one block; and what `pandas.ParquetDataset` saved is loaded as one.
+    """
 
     def load(self) -> Blocks:
         """Name the parts; none is read but for its number of rows."""
@@ -47,19 +54,9 @@ class BlocksDataset(AbstractVersionedDataset[Blocks, Blocks]):
         finally:
             shutil.rmtree(aside, ignore_errors=True)
 
-    def _describe(self) -> dict[str, Any]:
-        return {"filepath": str(self._filepath), "version": self._version}
 
-
-class CsvBlocksDataset(AbstractVersionedDataset[Blocks, Blocks]):
+class CsvBlocksDataset(_TableDataset):
     """A table as one CSV file for people, which is written and read block by block."""
-
-    def __init__(
-        self, *, filepath: str, version: Version | None = None, metadata: dict[str, Any] | None = None
-    ) -> None:
-        """Name the folder that holds the versions; `metadata` is for Kedro's plugins."""
-        super().__init__(PurePosixPath(filepath), version)
-        self.metadata = metadata
 
     def load(self) -> Blocks:
         """Read the file, as text, into blocks."""
@@ -77,9 +74,6 @@ class CsvBlocksDataset(AbstractVersionedDataset[Blocks, Blocks]):
             aside.replace(place)
         finally:
             aside.unlink(missing_ok=True)
-
-    def _describe(self) -> dict[str, Any]:
-        return {"filepath": str(self._filepath), "version": self._version}
 
 
 def _take(part: Path, place: Path) -> None:

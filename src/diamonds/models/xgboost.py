@@ -71,10 +71,8 @@ def fit_blocks(params: Params, train: Blocks) -> TransformedTargetRegressor:
     booster = train.boosted(_native(params), params.n_estimators, partial(_columns_and_labels, params.target))
     first = train.head()
     estimator = build(params.model_copy(update={"n_estimators": 1})).fit(first[list(FEATURES)], first["price"])
-    grown = build(params).regressor.steps[-1][1]
-    grown.load_model(bytearray(booster.save_raw("json")))
-    pipeline = estimator.regressor_
-    pipeline.steps[-1] = (pipeline.steps[-1][0], grown)
+    trees = estimator.regressor_[-1].set_params(n_estimators=params.n_estimators)
+    trees.load_model(bytearray(booster.save_raw("json")))
     return estimator
 
 

@@ -30,9 +30,8 @@ def evaluate(pricer: Pricer, holdout: Blocks) -> tuple[dict[str, Any], Blocks]:
     Raises:
         ModelError: The model computes something that is no number.
     """
-    asked = replace(
-        pricer, stones=SortedStones.of(pricer.stones.head(0))
-    )  # what it has learned from need not go to each worker
+    # What it has learned from need not go to each worker.
+    asked = replace(pricer, stones=SortedStones.of(pricer.stones.head(0)))
     quoted: Blocks = holdout.map(partial(_quoted, asked))
     pairs = list(zip(holdout.parts, quoted.parts, strict=True))
     tallies = reduce(_added, current().each(partial(_tallies, asked), pairs))
@@ -64,17 +63,11 @@ def side_by_side(holdout: Blocks, quoted: Blocks, most: int | None, seed: int) -
         )
     if most is None or most >= len(holdout):
         return holdout.frame(), quoted.frame()
-    found = [(likely, prices.loc[likely.index]) for likely, prices in _likely(holdout, quoted, most, seed)]
-    stones, prices = (pd.concat(frames, ignore_index=True) for frames in zip(*found, strict=True))
+    likely = [likely_chosen(len(holdout), most, seed, block) for block in holdout]
+    quotes = [prices.loc[block.index] for block, prices in zip(likely, quoted, strict=True)]
+    stones, prices = pd.concat(likely, ignore_index=True), pd.concat(quotes, ignore_index=True)
     places = chosen(stones, most, seed)
     return stones.iloc[places].reset_index(drop=True), prices.iloc[places].reset_index(drop=True)
-
-
-def _likely(
-    holdout: Blocks, quoted: Blocks, most: int, seed: int
-) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:  # fmt: skip
-    for stones, prices in zip(holdout, quoted, strict=True):
-        yield likely_chosen(len(holdout), most, seed, stones), prices
 
 
 def _quoted(pricer: Pricer, stones: pd.DataFrame) -> pd.DataFrame:
