@@ -41,6 +41,18 @@ def test_an_answer_in_pieces_is_one_answer():
     assert len(asked) > 2
 
 
+def test_a_connection_is_renewed_after_so_many_answers():
+    closing = [answer(b"200 OK"), b""]
+
+    with scripted([answer(b"200 OK")], closing) as (port, asked):
+        outcome = load(Job(port, "/predict", ["{}"], warm_up=0.05, renewed_after=2))
+        with pytest.raises(ConnectionError, match=r"/predict was not answered to the end"):
+            load(Job(port, "/predict", ["{}"], warm_up=0.05))
+
+    assert outcome.answered > 4
+    assert len(asked) > outcome.answered
+
+
 def test_an_answer_without_a_length_is_a_failure_that_names_the_reason():
     with (
         scripted([b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"]) as (port, _),

@@ -37,6 +37,7 @@ class Job:
         connections: How many are kept open.
         warm_up: Seconds before anything is measured.
         seconds: How long it is measured; with 0 (and no warm-up) each connection asks once.
+        renewed_after: How many answers a connection has before a new one takes its place; 0 where it is kept.
     """
 
     port: int
@@ -45,6 +46,7 @@ class Job:
     connections: int = 1
     warm_up: float = 0
     seconds: float = 0
+    renewed_after: int = 0
 
 
 @dataclass(frozen=True)
@@ -108,11 +110,12 @@ class Tally:
 
 
 class Connection(asyncio.Protocol):
-    """One kept connection: it asks, waits for the whole answer, and asks again until the tally is over."""
+    """One kept connection: it asks, waits for the whole answer, and asks again until it was the last or all is over."""
 
-    def __init__(self, tally: Tally, requests: Iterator[bytes]) -> None:
-        """Take the requests from here."""
+    def __init__(self, tally: Tally, requests: Iterator[bytes], answers: int) -> None:
+        """Take the requests from here; have so many answers, or with 0 any number."""
         self.finished: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._answers_left = answers
         self._tally = tally
         self._requests = requests
         self._head = b""
@@ -142,7 +145,8 @@ class Connection(asyncio.Protocol):
             self.finished.set_exception(exc or ConnectionError("the server closed a connection before its answer"))
 
     def _go_on(self) -> None:
-        if self._tally.is_over:
+        self._answers_left -= 1
+        if self._tally.is_over or not self._answers_left:
             self.finished.set_result(None)
             self._transport.close()
         else:
@@ -179,13 +183,9 @@ async def ask(job: Job) -> Outcome:
         ConnectionError: The server closed a connection before its answer.
         TimeoutError: Answers did not come.
     """
-    tally, loop = Tally(is_over=job.warm_up + job.seconds == 0), asyncio.get_running_loop()
+    tally = Tally(is_over=job.warm_up + job.seconds == 0)
     requests = itertools.cycle([request(job.path, body.encode()) for body in job.bodies])
-    made = [
-        loop.create_connection(lambda: Connection(tally, requests), "127.0.0.1", job.port)
-        for _ in range(job.connections)
-    ]
-    connections = [connection for _, connection in await asyncio.gather(*made)]
+    asking = asyncio.gather(*(_keep_asking(job, tally, requests) for _ in range(job.connections)))
     await asyncio.sleep(job.warm_up)
     skipped, began, busy = len(tally.nanoseconds), time.perf_counter(), time.process_time()
     await asyncio.sleep(job.seconds)
@@ -193,7 +193,7 @@ async def ask(job: Job) -> Outcome:
     measured = sorted(tally.nanoseconds[skipped:])
     tally.is_over = True
     async with asyncio.timeout(PATIENCE_SECONDS):
-        await asyncio.gather(*(connection.finished for connection in connections))
+        await asking
     return Outcome(
         statuses=dict(tally.statuses),
         requests=len(measured),
@@ -203,6 +203,17 @@ async def ask(job: Job) -> Outcome:
         client_load=busy / seconds,
         refusal=tally.refusal,
     )
+
+
+async def _keep_asking(job: Job, tally: Tally, requests: Iterator[bytes]) -> None:
+    """Have one connection at a time until the tally is over."""
+    while True:
+        _, connection = await asyncio.get_running_loop().create_connection(
+            lambda: Connection(tally, requests, job.renewed_after), "127.0.0.1", job.port
+        )
+        await connection.finished
+        if tally.is_over:
+            return
 
 
 def request(path: str, body: bytes) -> bytes:
