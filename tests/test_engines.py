@@ -277,6 +277,32 @@ def test_a_worker_that_is_killed_in_training_costs_time_and_no_tree(cluster, sto
     assert grown[0].regressor_[-1].get_booster().num_boosted_rounds() == 150
 
 
+class Unpacked:
+    """A function that knows how often its process has unpacked it."""
+
+    times = 0
+
+    def __call__(self, frame):
+        return Unpacked.times, len(frame)
+
+    def __reduce__(self):
+        return unpack, ()
+
+
+def unpack():
+    Unpacked.times += 1
+    return Unpacked()
+
+
+def test_a_worker_unpacks_once_what_it_does_with_all_blocks(cluster, stones):
+    cluster()
+
+    done = list(in_blocks(stones).each(Unpacked()))
+
+    assert [rows for _, rows in done] == [400] * 7 + [200]
+    assert {times for times, _ in done} == {1}
+
+
 def test_as_many_workers_grow_the_same_trees_again(cluster, stones):
     cluster()
     module = models.get("xgboost")

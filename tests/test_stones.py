@@ -4,10 +4,11 @@ import tracemalloc
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 
 from diamonds.schema import COLUMNS, GRADES
-from diamonds.stones import ALL_GRADES, SortedStones
+from diamonds.stones import ALL_GRADES, SortedStones, npy
 
 
 def sorted_by_pandas(stones):
@@ -70,6 +71,30 @@ def test_what_is_written_block_by_block_is_what_numpy_itself_writes(stones, name
     np.save(tmp_path / "by_numpy.npy", {"carats.npy": known.carats, "numbers.npy": known.numbers}[name])
 
     assert (tmp_path / name).read_bytes() == (tmp_path / "by_numpy.npy").read_bytes()
+
+
+def resident_of(folder):
+    """How many bytes of the files in this folder count as memory of this process."""
+    maps = [entry for entry in psutil.Process().memory_maps() if entry.path.startswith(str(folder))]
+    return sum(entry.rss for entry in maps)
+
+
+def test_what_goes_through_mapped_stones_once_keeps_none_of_their_pages(classic, tmp_path):
+    known = SortedStones.from_blocks([classic], tmp_path)
+    assert known.carats.sum() + known.numbers.sum() > 0
+    assert resident_of(tmp_path) >= known.nbytes
+
+    weight = sum(block["carat"].sum() for block in known.blocks(10_000))
+    after_blocks = resident_of(tmp_path)
+    written = sum(len(piece) for array in (known.carats, known.numbers) for piece in npy.pieces(array))
+    after_pieces = resident_of(tmp_path)
+    drawn = known.sample(20_000, seed=1)
+    after_sample = resident_of(tmp_path)
+
+    assert weight == pytest.approx(classic["carat"].sum())
+    assert written > known.nbytes
+    assert len(drawn) == 20_000
+    assert (after_blocks, after_pieces, after_sample) == (0, 0, 0)
 
 
 def test_they_come_in_blocks_and_from_the_first(stones):

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from diamonds.blocks.engine import Engine
 from diamonds.blocks.workers import Boosting, Space
 from diamonds.config import read_settings
 from diamonds.errors import ConfigurationError, WorkersError
+from diamonds.memory import give_back
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -114,7 +116,11 @@ class OnDask:
         Raises:
             WorkersError: Workers are lost again and again, or nothing is done within the deadline.
         """
-        futures = self._client.map(function, items, pure=False)
+        from distributed.protocol import pickle
+
+        place = self.new_folder() / "function"
+        place.write_bytes(pickle.dumps(function))
+        futures = self._client.map(partial(_done_by, place), items, pure=False)
         try:
             with self._in_plain_words():
                 for future in futures:
@@ -253,6 +259,21 @@ def _until_it_ends(tracker: Any) -> None:  # noqa: ANN401 - XGBoost ships no typ
         tracker.wait_for()
     except XGBoostError:
         logger.debug("a member of XGBoost's was lost", exc_info=True)  # who waits for its trees says so
+
+
+def _done_by(place: Path, item: Any) -> Any:  # noqa: ANN401 - whatever the function takes and gives
+    """What the function that lies here makes of the item."""
+    return _function_at(place)(item)
+
+
+@lru_cache(maxsize=1)
+def _function_at(place: Path) -> Callable[[Any], Any]:
+    """Read once for all items of a worker: it may hold a whole pricer. The one before it goes."""
+    from distributed.protocol import pickle
+
+    give_back()
+    function: Callable[[Any], Any] = pickle.loads(place.read_bytes())
+    return function
 
 
 def _grow(wanted: Boosting, meeting: dict[str, Any], pulse: Path) -> Booster | None:

@@ -40,7 +40,7 @@ class Parts(NamedTuple):
     mapped: dict[str, Mapped]
 
 
-def hash_of(content: Mapped) -> str:
+def hash_of(content: bytes) -> str:
     """The SHA-256 of the content, in hexadecimal digits."""
     return hashlib.sha256(content).hexdigest()
 
@@ -71,14 +71,17 @@ def read_file(path: Path) -> bytes:
         return path.read_bytes()
 
 
-def map_file(path: Path) -> Mapped:
-    """The content of a file that lies here itself, where it lies; it may be removed meanwhile, but not changed.
+def map_file(path: Path) -> tuple[Mapped, str]:
+    """The content of a file that lies here itself, where it lies, and its SHA-256; it may be removed, but not changed.
+
+    The hash is of what was read from the file, not from the map: no page of it is this process's before it is used.
 
     Raises:
         ArtefactError: As `read_file` says.
     """
     with _readable(path), path.open("rb") as file:
-        return mmap(file.fileno(), 0, access=ACCESS_READ) if os.fstat(file.fileno()).st_size else b""
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+        return (mmap(file.fileno(), 0, access=ACCESS_READ) if os.fstat(file.fileno()).st_size else b""), found
 
 
 @contextmanager
@@ -103,14 +106,14 @@ def read_parts(folder: Path, hashes: dict[str, str]) -> Parts:
             names it.
     """
     _check_names(folder, hashes.keys())
-    parts = Parts(
-        read={name: read_file(folder / name) for name in hashes.keys() - MAPPED},
-        mapped={name: map_file(folder / name) for name in hashes.keys() & MAPPED},
-    )
-    for name, content in (*parts.read.items(), *parts.mapped.items()):
-        if hash_of(content) != hashes[name]:
+    read = {name: read_file(folder / name) for name in hashes.keys() - MAPPED}
+    mapped = {name: map_file(folder / name) for name in hashes.keys() & MAPPED}
+    found = {name: hash_of(content) for name, content in read.items()}
+    found |= {name: sha256 for name, (_, sha256) in mapped.items()}
+    for name, sha256 in found.items():
+        if sha256 != hashes[name]:
             raise ArtefactError(f"{folder / name} was changed after it was saved: its sha256 does not match")
-    return parts
+    return Parts(read, {name: content for name, (content, _) in mapped.items()})
 
 
 def _check_names(folder: Path, named: Set[str]) -> None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from io import BytesIO
 from math import prod
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+if sys.platform != "win32":
+    from mmap import MADV_DONTNEED
 
 Array = NDArray[np.float64]
 
@@ -33,6 +38,7 @@ def pieces(array: Array) -> Iterator[bytes]:
     yield header(array.shape)
     for first in range(0, len(array), PIECE):
         yield array[first : first + PIECE].astype(DTYPE).tobytes()
+        let_go(array)
 
 
 def array_in(content: bytes | mmap, shape: tuple[int, ...]) -> Array:
@@ -50,6 +56,18 @@ def array_in(content: bytes | mmap, shape: tuple[int, ...]) -> Array:
     if len(content) != file.tell() + DTYPE.itemsize * prod(shape):
         raise ValueError(f"its size of {len(content):,} bytes is not that of an array of shape {shape}")
     return np.frombuffer(content, DTYPE, offset=file.tell()).reshape(shape)
+
+
+def let_go(array: Array) -> None:
+    """Give the pages of a mapped array back: whoever wants them again has them from the file; others are left alone.
+
+    What goes through millions of stones once would else count as memory of this process, up to all of them.
+    """
+    content: Any = array.base
+    while isinstance(content, np.ndarray):
+        content = content.base
+    if isinstance(content, memoryview) and isinstance(content.obj, mmap) and sys.platform != "win32":
+        content.obj.madvise(MADV_DONTNEED)
 
 
 def mapped(path: Path, shape: tuple[int, ...]) -> Array:

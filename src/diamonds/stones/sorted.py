@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from diamonds.schema import COLUMNS, GRADES
+from diamonds.stones import npy
 
 Array = NDArray[np.float64]
 #: Cut, color and clarity.
@@ -101,12 +102,25 @@ class SortedStones:
         """All of them, at most `size` at a time."""
         for first in range(0, len(self), size):
             yield self._rows(np.arange(first, min(first + size, len(self))))
+            self._let_go()
 
     def sample(self, count: int, seed: int) -> pd.DataFrame:
         """So many of them, drawn without replacement and in their order; all where there are no more."""
         if count >= len(self):
             return self.frame()
-        return self._rows(np.sort(np.random.default_rng(seed).choice(len(self), count, replace=False)))
+        places = np.sort(np.random.default_rng(seed).choice(len(self), count, replace=False))
+        return pd.concat(self._in_turn(places), ignore_index=True)
+
+    def _in_turn(self, places: NDArray[np.intp]) -> Iterator[pd.DataFrame]:
+        """These, a block's at a time: a few here and there lie on nearly all pages."""
+        for some in np.split(places, np.searchsorted(places, np.arange(BLOCK, len(self), BLOCK))):
+            if len(some):
+                yield self._rows(some)
+                self._let_go()
+
+    def _let_go(self) -> None:
+        npy.let_go(self.carats)
+        npy.let_go(self.numbers)
 
     def _rows(self, places: NDArray[np.intp]) -> pd.DataFrame:
         group = np.searchsorted(self._ends, places, side="right")
