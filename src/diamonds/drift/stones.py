@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import numpy as np
@@ -54,12 +55,13 @@ def compare(training: pd.DataFrame, stones: pd.DataFrame, rule: Rule) -> dict[st
     return {feature: _drift(feature, training[feature], stones[feature], rule) for feature in FEATURES}
 
 
-def outside(training: pd.DataFrame, stones: pd.DataFrame) -> float | None:
-    """The share of stones of which any number lies beyond all of the training's; None without a stone."""
+def outside(training: Iterable[pd.DataFrame], stones: pd.DataFrame) -> float | None:
+    """The share of stones of which any number lies beyond all of the training's (in blocks); None without a stone."""
     if stones.empty:
         return None
-    known, given = training[list(NUMBERS)], stones[list(NUMBERS)]
-    beyond = given.lt(known.min()) | given.gt(known.max())
+    limits = pd.concat([block[list(NUMBERS)].agg(["min", "max"]) for block in training])
+    given = stones[list(NUMBERS)]
+    beyond = given.lt(limits.min()) | given.gt(limits.max())
     return float(beyond.any(axis=1).mean())
 
 

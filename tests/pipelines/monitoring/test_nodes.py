@@ -11,6 +11,7 @@ from diamonds.datasets.champion import CurrentChampion
 from diamonds.datasets.window import Window
 from diamonds.drift import Report, Rule
 from diamonds.errors import ArtefactError, NoSuchModelError
+from diamonds.pipelines.monitoring import nodes
 from diamonds.pipelines.monitoring.nodes import plot_report, watch
 from diamonds.schema import FEATURES
 from diamonds.stones import SortedStones
@@ -73,6 +74,19 @@ def test_another_kind_of_stone_is_a_reason_to_retrain(champion, classic):
     assert report["retrain"] == "yes"
     assert report["features"]["carat"]["moved"]
     assert report["features"]["carat"]["now"] > 1.2 > report["features"]["carat"]["before"]
+
+
+def test_of_many_training_stones_a_sample_is_compared_and_all_say_what_is_outside(champion, stones, monkeypatch):
+    monkeypatch.setattr(nodes, "MOST_COMPARED", 1000)
+    extreme = stones.loc[[stones["carat"].idxmin(), stones["carat"].idxmax(), stones["z"].idxmax()]]
+    window = asked(pd.concat([stones.sample(497, random_state=3), extreme]))
+    monkeypatch.setattr(SortedStones, "frame", lambda _: pytest.fail("all of them are a frame"))
+
+    report = watch(window, sold([]), champion, RULE)
+
+    assert report["outside"] == 0
+    assert report["retrain"] == "no"
+    assert 0 < report["features"]["carat"]["psi"] < RULE.psi
 
 
 def test_the_live_error_is_that_of_the_champions_quotes_by_day_too(champion, classic):

@@ -19,6 +19,9 @@ from diamonds.pricer import Pricer
 
 logger = logging.getLogger(__name__)
 
+#: Of more training stones than this a sample stands for them where distributions are compared.
+MOST_COMPARED, SEED = 200_000, 42
+
 
 def watch(
     traffic_window: TrafficWindow, sales_window: SalesWindow, champion: CurrentChampion | None, monitoring: Rule
@@ -33,8 +36,8 @@ def watch(
         ArtefactError: Its files cannot be loaded.
     """
     pricer = _pricer(champion)
-    training, stones = pricer.stones.frame(), traffic_window.stones
-    features = drift.compare(training, stones, monitoring)
+    stones = traffic_window.stones
+    features = drift.compare(pricer.stones.sample(MOST_COMPARED, SEED), stones, monitoring)
     sales = _sales(sales_window, pricer, champion.entry.metrics if champion else {}, monitoring)
     verdict = drift.judge(features, len(stones), sales, monitoring)
     report = Report(
@@ -48,7 +51,7 @@ def watch(
         skipped=traffic_window.skipped,
         whole=traffic_window.whole,
         features=features,
-        outside=drift.outside(training, stones),
+        outside=drift.outside(pricer.stones.blocks(), stones),
         sales=sales,
     )
     logger.info("Retrain: %s. %s", report.retrain, report.reason)
