@@ -1,6 +1,7 @@
 """Stones as one sorted table: in memory, and sorted on the disk where there are more than fit into it."""
 
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -107,3 +108,35 @@ def test_a_grade_that_there_is_not_is_refused_by_its_name(stones, tmp_path):
         with pytest.raises(ValueError, match=r"^there is no color 'Z'$"):
             sort(odd)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="only Linux tells what is mapped")
+def test_mapped_stones_that_are_let_go_take_no_memory_and_are_what_they_were(classic, tmp_path):
+    known = SortedStones.from_blocks([classic], tmp_path)
+    before = known.frame()
+    taken = _resident_of(tmp_path)
+
+    known.let_go()
+
+    assert taken > 0.9 * known.nbytes
+    assert _resident_of(tmp_path) == 0
+    assert known.frame().equals(before)
+
+
+def test_stones_in_memory_that_are_let_go_stay(stones):
+    known = SortedStones.of(stones)
+
+    known.let_go()
+
+    assert len(known.frame()) == len(stones)
+
+
+def _resident_of(folder):
+    """The bytes of mapped files of this folder that lie in this process's memory."""
+    total, inside = 0, False
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        if "-" in line.partition(" ")[0]:
+            inside = str(folder) in line
+        elif inside and line.startswith("Rss:"):
+            total += int(line.split()[1]) * 1024
+    return total

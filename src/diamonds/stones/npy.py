@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from io import BytesIO
 from math import prod
-from mmap import ACCESS_READ, mmap
+from mmap import ACCESS_READ, MADV_DONTNEED, mmap
 from pathlib import Path
 
 import numpy as np
@@ -60,3 +60,12 @@ def mapped(path: Path, shape: tuple[int, ...]) -> Array:
     """
     with path.open("rb") as file:
         return array_in(mmap(file.fileno(), 0, access=ACCESS_READ), shape)
+
+
+def let_go(array: Array) -> None:
+    """Take a mapped array out of this process's memory until it is read again; one that lies in memory stays."""
+    holder: object = array
+    while isinstance(holder, np.ndarray | memoryview):
+        holder = holder.base if isinstance(holder, np.ndarray) else holder.obj
+    if isinstance(holder, mmap):
+        holder.madvise(MADV_DONTNEED)

@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from diamonds.schema import COLUMNS, GRADES
+from diamonds.stones import npy
 
 Array = NDArray[np.float64]
 #: Cut, color and clarity.
@@ -92,6 +93,11 @@ class SortedStones:
     def frame(self) -> pd.DataFrame:
         """All of them, with the columns `schema.COLUMNS`: a copy, with 100 bytes a stone and more."""
         return self._rows(np.arange(len(self)))
+
+    def let_go(self) -> None:
+        """Take mapped stones out of this process's memory until it reads them again: others may have theirs."""
+        for array in (self.carats, self.numbers):
+            npy.let_go(array)
 
     def head(self, count: int) -> pd.DataFrame:
         """The first of them."""
