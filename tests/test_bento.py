@@ -54,6 +54,7 @@ def test_a_bento_serves_where_only_its_own_requirements_are_installed(bento, env
         program=environment / "bin/bentoml",
         words=["."],
         PYTHONPATH="",
+        DIAMONDS_WORKERS="2",
         BENTOML_HOME=str(tmp_path / "home"),
     )
     request = urllib.request.Request(  # noqa: S310 - our own loopback address

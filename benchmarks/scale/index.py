@@ -15,7 +15,7 @@ import numpy as np
 import psutil
 
 from benchmarks.scale.sizes import Sizes
-from benchmarks.scale.workers import serving, workers_of
+from benchmarks.scale.workers import serving, with_parent, workers_of
 from benchmarks.service import bodies, champions
 from benchmarks.service.servers import family
 from benchmarks.traffic.findings import Findings
@@ -36,14 +36,21 @@ class Memory:
     """What processes take, in MiB, added up.
 
     Attributes:
-        workers: By the words of the kernel (`ROLLUP`): of the workers.
-        all: The same of the supervisor too.
+        workers: By the words of the kernel (`ROLLUP`): of the workers, and of the process that they were forked from.
+        parent: Of that process alone; nothing where a worker is not forked.
+        all: Of BentoML's supervisor too.
         table: The mapped stones alone, proportionally.
     """
 
     workers: Counter[str]
+    parent: Counter[str]
     all: Counter[str]
     table: float
+
+    @property
+    def own(self) -> float:
+        """What the workers take beside the table."""
+        return self.workers["Pss"] - self.table
 
 
 def measure(sites: Sites, sizes: Sizes) -> Findings:
@@ -56,11 +63,18 @@ def measure(sites: Sites, sizes: Sizes) -> Findings:
     findings.add("their table, of one worker", one.table, "MiB")
     findings.add("two workers beside one: the table", two.table / one.table, "times", most=MOST)
     findings.add("two workers beside one: whole workers", ratio("Pss", one.workers, two.workers), "times", most=MOST)
+    whole = (two.own + one.table) / (one.own + one.table)
+    findings.add("two workers beside one: with the whole table, read or not", whole, "times", most=MOST)
+    findings.add("what one worker takes beside the table", one.own, "MiB")
+    findings.add("what two workers take beside the table, their parent among them", two.own, "MiB")
     findings.add("two workers beside one: with the supervisor", ratio("Pss", one.all, two.all), "times")
     findings.add("two workers beside one: RSS, where shared pages count twice", ratio("Rss", one.workers, two.workers))
     for number, memory in ((1, one), (2, two)):
         shown = ", ".join(f"{name} {memory.workers[name]:,.0f}" for name in ROLLUP)
-        findings.remarks.append(f"{number}: {shown} MiB of workers, {memory.all['Pss']:,.0f} with the supervisor")
+        parent = f"{memory.parent['Pss']:,.0f} of it the parent's, " if memory.parent else ""
+        findings.remarks.append(
+            f"{number}: {shown} MiB of workers, {parent}{memory.all['Pss']:,.0f} with the supervisor"
+        )
     return findings
 
 
@@ -72,11 +86,12 @@ def ratio(name: str, one: Counter[str], two: Counter[str]) -> float:
 def of_service(sites: Sites, workers: int, asked: list[str]) -> Memory:
     """What a service with so many workers takes, when each has found stones of all grades and all weights."""
     with serving(sites, workers) as rival:
-        processes = workers_of(rival.server)
-        for process in processes:
+        answering, processes = workers_of(rival.server), with_parent(rival.server)
+        for process in answering:
             ask_until(process, rival.server.port, asked)
+        parents = [each for each in processes if each not in answering]
         everyone = family(rival.server.process)
-        return Memory(added(processes), added(everyone), sum(map(mapped, processes)))
+        return Memory(added(processes), added(parents), added(everyone), sum(map(mapped, processes)))
 
 
 def queries(store: Path) -> list[str]:

@@ -110,7 +110,12 @@ def serving(sites: Sites, workers: int) -> Iterator[Rival]:
 
 
 def workers_of(server: Server) -> list[psutil.Process]:
-    """The processes that answer."""
+    """The processes that answer: those without children, for one that has some only sees to them."""
+    return [each for each in with_parent(server) if not each.children()]
+
+
+def with_parent(server: Server) -> list[psutil.Process]:
+    """The processes that answer, and the one that they were forked from, if there are several."""
     return [each for each in family(server.process) if "_bentoml_impl.worker.service" in each.cmdline()]
 
 

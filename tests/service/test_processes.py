@@ -10,6 +10,7 @@ import sqlite3
 import time
 from collections import Counter
 
+import pytest
 from sqlalchemy import text
 
 from diamonds.config import Settings
@@ -123,14 +124,16 @@ def test_two_machines_keep_one_log_in_postgresql_and_each_answer_has_its_row(sma
     assert len(answers) == 40
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
 def test_who_truncates_the_stones_that_are_served_ends_a_worker_that_comes_back_and_refuses_them(
-    small_trained, tmp_path
+    small_trained, tmp_path, workers
 ):
     """A mapped file that is cut cannot be read on: it is the hash that says so, at the next start."""
     home = shutil.copytree(small_trained.environment["BENTOML_HOME"], tmp_path / "home")
     running = serve(
         small_trained,
         BENTOML_HOME=str(home),
+        DIAMONDS_WORKERS=workers,
         DIAMONDS_DATABASE_URL=f"sqlite:///{tmp_path}/own.db",
         DIAMONDS_OUTBOX=str(tmp_path / "outbox"),
     )
@@ -174,11 +177,15 @@ def test_a_number_of_workers_that_cannot_be_is_one_line_and_status_1(small_train
     assert "Traceback" not in said
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
 def test_sigterm_under_load_cuts_no_answer_and_ends_within_ten_seconds_whatever_a_slow_caller_does(
-    small_trained, tmp_path
+    small_trained, tmp_path, workers
 ):
     running = serve(
-        small_trained, DIAMONDS_DATABASE_URL=f"sqlite:///{tmp_path}/own.db", DIAMONDS_OUTBOX=str(tmp_path / "outbox")
+        small_trained,
+        DIAMONDS_WORKERS=workers,
+        DIAMONDS_DATABASE_URL=f"sqlite:///{tmp_path}/own.db",
+        DIAMONDS_OUTBOX=str(tmp_path / "outbox"),
     )
 
     answers, slow, returned = asyncio.run(_terminate_under_load(running))

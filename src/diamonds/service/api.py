@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from diamonds.config import read_settings
 from diamonds.errors import ConfigurationError
 from diamonds.schema import Diamond
-from diamonds.service import messages, openapi, state
+from diamonds.service import messages, openapi, state, workers
 from diamonds.service.doors import DOORS
 from diamonds.service.exchange import current
 from diamonds.service.hooks import DEADLINE_SECONDS, RequestHook
@@ -32,9 +32,13 @@ def _workers() -> int:
         raise BentoMLConfigException(str(error)) from error
 
 
+WORKERS = _workers()
+IS_SHARED = WORKERS > 1 and workers.can_share()
+
+
 @bentoml.service(
     name="diamonds",
-    workers=_workers(),
+    workers=1 if IS_SHARED else WORKERS,  # that one is forked
     traffic={"timeout": DEADLINE_SECONDS + 1},
     logging={"access": {"enabled": False}},  # every exchange is in the traffic log already
     metrics={"enabled": False},  # the hook counts
@@ -94,6 +98,8 @@ Diamonds.add_asgi_middleware(  # type: ignore[attr-defined]  # the decorator mad
 Diamonds.mount_asgi_app(  # type: ignore[attr-defined]
     Pages(serving, lambda: openapi.document(Diamonds.apis.values(), DOORS)).app()  # type: ignore[attr-defined]
 )
+if IS_SHARED:
+    workers.share(WORKERS, lambda: serving.load(_store()))
 
 
 def _answer(route: str, asked: BaseModel) -> bytes:

@@ -88,6 +88,21 @@ class Serving:
             raise RuntimeError("the service is not open")
         return self._outbox.folder
 
+    def load(self, store: Path) -> None:
+        """Take the champion that the model store names, for all workers that are forked from this process.
+
+        What OpenMP keeps of the thread that loads it would not survive that, so it is a thread that ends. The driver of
+        the database is imported, and no connection opened, which can only be one process's.
+
+        Args:
+            store: The folder of the champion's entries.
+        """
+        log_to_stderr()
+        open_database(read_settings()).dispose()
+        self._champions = Champions(store, self._tell)
+        with ThreadPoolExecutor(1) as once:
+            once.submit(self._champions.take).result()
+
     def open(self, store: Path, routes: Collection[str]) -> None:
         """Take the champion that the model store names and follow it from now on; open the outbox.
 
@@ -105,8 +120,10 @@ class Serving:
         self._outbox = Outbox(settings.outbox, settings.outbox_mib * MIB)
         self._shipper = Shipper(self._outbox, partial(traffic.record, self._engine), self._tell_outbox)
         self._shipper.start()
-        self._champions = Champions(store, self._tell)
+        if self._champions is None:
+            self._champions = Champions(store, self._tell)
         self._champions.take()
+        self._tell(self._champions)
         if self.champion is None:
             logger.error("no price is quoted: %s", self._champions.problem)
         self._following.append(asyncio.create_task(self._champions.follow()))
