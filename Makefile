@@ -113,7 +113,7 @@ bench-pages: setup ## How soon pages are whole, and what they weigh, with a mill
 bench-kills: setup ## Whether a retraining can be killed at twenty random instants; five minutes
 	$(BIN)/python -m benchmarks.kills
 
-bench-scale: setup ## What more workers, tuners, memory and machines bring, up to 5.4 million stones; an hour and a half
+bench-scale: setup ## What more workers, tuners, memory and machines bring, up to 5.4 million stones; half an hour
 	$(BIN)/python -m benchmarks.scale
 
 screenshots: setup ## Take pictures of all pages into docs/images; five minutes

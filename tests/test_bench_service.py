@@ -41,11 +41,9 @@ def test_an_answer_in_pieces_is_one_answer():
     assert len(asked) > 2
 
 
-def test_a_connection_is_renewed_after_so_many_answers():
-    closing = [answer(b"200 OK"), b""]
-
-    with scripted([answer(b"200 OK")], closing) as (port, asked):
-        outcome = load(Job(port, "/predict", ["{}"], warm_up=0.05, renewed_after=2))
+def test_a_connection_is_renewed_where_that_is_asked_for():
+    with scripted([answer(b"200 OK"), b""]) as (port, asked):
+        outcome = load(Job(port, "/predict", ["{}"], warm_up=0.05, renewed_after=0))
         with pytest.raises(ConnectionError, match=r"/predict was not answered to the end"):
             load(Job(port, "/predict", ["{}"], warm_up=0.05))
 

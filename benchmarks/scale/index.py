@@ -63,8 +63,6 @@ def measure(sites: Sites, sizes: Sizes) -> Findings:
     findings.add("their table, of one worker", one.table, "MiB")
     findings.add("two workers beside one: the table", two.table / one.table, "times", most=MOST)
     findings.add("two workers beside one: whole workers", ratio("Pss", one.workers, two.workers), "times", most=MOST)
-    whole = (two.own + one.table) / (one.own + one.table)
-    findings.add("two workers beside one: with the whole table, read or not", whole, "times", most=MOST)
     findings.add("what one worker takes beside the table", one.own, "MiB")
     findings.add("what two workers take beside the table, their parent among them", two.own, "MiB")
     findings.add("two workers beside one: with the supervisor", ratio("Pss", one.all, two.all), "times")

@@ -28,8 +28,8 @@ from benchmarks.traffic.sites import POSTGRESQL, Site, Sites
 from diamonds.schema import FEATURES
 
 CONNECTIONS, WARM_UP_SECONDS, START_SECONDS = 16, 1, 120
-#: A connection is one worker's, so that some are opened anew all the time, as clients without a pool do.
-RENEWED_AFTER = 4
+#: A connection is one worker's, so that after so many seconds another is opened, which whoever is idle takes.
+RENEWED_AFTER = 0.25
 #: How many times as many requests two workers answer at least, where there is a processor for each.
 LEAST_GAIN = 1.7
 #: With more of a core than this taken by the client, the database and others, there is none for the second worker.

@@ -37,7 +37,7 @@ class Job:
         connections: How many are kept open.
         warm_up: Seconds before anything is measured.
         seconds: How long it is measured; with 0 (and no warm-up) each connection asks once.
-        renewed_after: How many answers a connection has before a new one takes its place; 0 where it is kept.
+        renewed_after: Seconds after which a connection ends with an answer and a new one takes its place.
     """
 
     port: int
@@ -46,7 +46,7 @@ class Job:
     connections: int = 1
     warm_up: float = 0
     seconds: float = 0
-    renewed_after: int = 0
+    renewed_after: float = math.inf
 
 
 @dataclass(frozen=True)
@@ -112,10 +112,10 @@ class Tally:
 class Connection(asyncio.Protocol):
     """One kept connection: it asks, waits for the whole answer, and asks again until it was the last or all is over."""
 
-    def __init__(self, tally: Tally, requests: Iterator[bytes], answers: int) -> None:
-        """Take the requests from here; have so many answers, or with 0 any number."""
+    def __init__(self, tally: Tally, requests: Iterator[bytes], seconds: float) -> None:
+        """Take the requests from here, and ask none after so many seconds."""
         self.finished: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._answers_left = answers
+        self._last = time.perf_counter() + seconds
         self._tally = tally
         self._requests = requests
         self._head = b""
@@ -145,8 +145,7 @@ class Connection(asyncio.Protocol):
             self.finished.set_exception(exc or ConnectionError("the server closed a connection before its answer"))
 
     def _go_on(self) -> None:
-        self._answers_left -= 1
-        if self._tally.is_over or not self._answers_left:
+        if self._tally.is_over or time.perf_counter() >= self._last:
             self.finished.set_result(None)
             self._transport.close()
         else:

@@ -53,7 +53,7 @@ class _Reading(xgboost.DataIter):  # type: ignore[misc] # it ships no types
 def boosted(wanted: Boosting, cache: Path, pulse: Pulse) -> xgboost.Booster:
     """Grow trees over all parts, binned once into files in `cache` that are read for each level of each tree.
 
-    Within a communicator of XGBoost's, over the parts of all its members. Takes some 75 bytes a row for the while.
+    Within a communicator of XGBoost's, over the parts of all its members. Takes some 60 bytes a row for the while.
     """
     give_back()
     try:
