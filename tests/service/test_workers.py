@@ -181,9 +181,12 @@ def test_two_workers_begin_without_a_champion_and_take_the_first_one(small_train
     latest.rename(home / "aside")
     served = start(until=UNLOADED, BENTOML_HOME=str(home))
     wait_for_workers(served)
+    deadline = time.monotonic() + START_SECONDS
+    while served.errors.read_text().count("no price is quoted: there is no champion") < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)  # each says so when it is open
 
     (home / "aside").rename(latest)
-    deadline = time.monotonic() + START_SECONDS
     while [status_of(f"{served.url}/readyz") for _ in range(20)] != [HEALTHY] * 20:
         assert time.monotonic() < deadline
     stop(served)
