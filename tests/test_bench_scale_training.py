@@ -48,8 +48,19 @@ def test_growth_is_told_as_a_factor_and_in_bytes():
 
     told = lines([PLAIN, EXTERNAL, *more])[-1]
 
-    assert told.startswith("external memory: stones x100, peak of one process x1.20; in bytes it grows by 100 MiB: 0.")
+    assert told.startswith("external memory: stones x100, peak of one process x1.20, 0.002 of that growth; in bytes")
     assert told.endswith("0.01 of what it grows by in memory; its own alone by 50 MiB")
+
+
+@pytest.mark.parametrize(("peak", "said"), [(12_800, []), (13_100, ["0.25"])])
+def test_a_peak_that_grows_by_more_than_a_quarter_of_what_the_stones_do_breaks_a_promise(peak, said):
+    more = [replace(run, stones=5_400_000) for run in (PLAIN, EXTERNAL)]
+    more[1].memory = Memory(peak * MIB, 450 * MIB, peak * MIB)
+
+    found = broken([PLAIN, EXTERNAL, *more])
+
+    grown = "external memory: the peak of one process grows by {} of what the stones grow by"
+    assert found == [grown.format(share) for share in said]
 
 
 def test_stones_are_those_of_the_project_and_perturbed_copies(tmp_path):

@@ -267,23 +267,37 @@ def _coefficients(runs: list[Run]) -> Iterator[str]:
 
 def _growth(runs: list[Run]) -> Iterator[str]:
     """How the peak of any one process grows from the least to the most stones, by both readings."""
-    sizes = sorted({run.stones for run in runs})
-    of = {(run.stones, run.engine): run.memory for run in runs}
-    if len(sizes) < 2 or any((size, IN_MEMORY) not in of for size in (sizes[0], sizes[-1])):
+    pairs = _least_and_most(runs)
+    if IN_MEMORY not in pairs:
         return
-    few, many = sizes[0], sizes[-1]
-    frame = _bytes_a_stone() * (many - few)
-    in_memory = of[many, IN_MEMORY].process - of[few, IN_MEMORY].process
-    for engine in ENGINES:
-        if (few, engine) in of and (many, engine) in of:
-            before, after = of[few, engine], of[many, engine]
-            grown = after.process - before.process
-            yield (
-                f"{engine}: stones x{many / few:,.0f}, peak of one process x{after.process / before.process:.2f};"
-                f" in bytes it grows by {grown / 2**20:,.0f} MiB: {grown / frame:.2f} of the stones as a frame"
-                f" ({frame / 2**20:,.0f} MiB), {grown / in_memory:.2f} of what it grows by in memory;"
-                f" its own alone by {(after.anonymous - before.anonymous) / 2**20:,.0f} MiB"
-            )
+    in_memory = _bytes_grown(*pairs[IN_MEMORY])
+    for engine, (few, many) in pairs.items():
+        frame = _bytes_a_stone() * (many.stones - few.stones)
+        grown, alone = _bytes_grown(few, many), many.memory.anonymous - few.memory.anonymous
+        yield (
+            f"{engine}: stones x{many.stones / few.stones:,.0f}, peak of one process"
+            f" x{many.memory.process / few.memory.process:.2f}, {_share_grown(few, many):.3f} of that growth;"
+            f" in bytes it grows by {grown / 2**20:,.0f} MiB: {grown / frame:.2f} of the stones as a frame"
+            f" ({frame / 2**20:,.0f} MiB), {grown / in_memory:.2f} of what it grows by in memory;"
+            f" its own alone by {alone / 2**20:,.0f} MiB"
+        )
+
+
+def _least_and_most(runs: list[Run]) -> dict[str, tuple[Run, Run]]:
+    """The runs of each engine with the least and the most stones, where these are not the same."""
+    sizes = sorted({run.stones for run in runs})
+    of = {(run.stones, run.engine): run for run in runs}
+    ends = {engine: (of.get((sizes[0], engine)), of.get((sizes[-1], engine))) for engine in ENGINES}
+    return {engine: (few, many) for engine, (few, many) in ends.items() if few and many and few is not many}
+
+
+def _bytes_grown(few: Run, many: Run) -> int:
+    return many.memory.process - few.memory.process
+
+
+def _share_grown(few: Run, many: Run) -> float:
+    """By how much of itself the peak grows, for each time that the stones grow by as many as they were."""
+    return (many.memory.process / few.memory.process - 1) / (many.stones / few.stones - 1)
 
 
 def _bytes_a_stone() -> float:
@@ -303,6 +317,9 @@ def broken(runs: list[Run]) -> list[str]:
             found.append(f"{where}: the error of xgboost differs by {_error(run, plain, 'xgboost'):+.2%}")
         if _difference(run, plain) > LINEAR_WITHIN:
             found.append(f"{where}: coefficients differ by {_difference(run, plain):.1e}")
+    for engine, ends in _least_and_most(runs).items():
+        if engine in OTHERS and (share := _share_grown(*ends)) > QUARTER:
+            found.append(f"{engine}: the peak of one process grows by {share:.2f} of what the stones grow by")
     return found
 
 
